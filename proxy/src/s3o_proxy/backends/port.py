@@ -1,0 +1,130 @@
+"""The port to a stacked S3 endpoint: the verbs the proxy needs, and their results. Adapters: s3, memory; around any: guarded."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a provider promises, from its preset.
+
+    `etag_is_md5`: the ETag of a plain PUT or of a part is the MD5 of its bytes. `verifies_content_md5`: a wrong Content-MD5
+    is refused by the backend, so it can be handed on instead of computed here.
+    """
+
+    etag_is_md5: bool
+    verifies_content_md5: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PutResult:
+    """`etag` without quotes, as the backend gave it."""
+
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeadResult:
+    size_bytes: int
+    etag: str
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class GetResult:
+    """An open body of `size_bytes` (of the range, when one was asked for). Leave the context to release the connection."""
+
+    size_bytes: int
+    etag: str
+    body: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedKey:
+    key: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMultipart:
+    key: str
+    upload_id: str
+
+
+class Backend(Protocol):
+    """One bucket at one S3 provider.
+
+    Every verb raises `domain.errors.BackendError` subclasses only. Bodies are iterated once, chunk by chunk; an exception
+    from a body aborts the request before its last byte and passes through unchanged. Byte ranges are inclusive.
+    """
+
+    name: str
+    traits: Traits
+
+    async def put(
+        self,
+        key: str,
+        body: AsyncIterator[bytes],
+        size_bytes: int,
+        *,
+        content_type: str = "",
+        metadata: Mapping[str, str] | None = None,
+        content_md5: str = "",
+    ) -> PutResult:
+        """Store `size_bytes` from `body`. `content_md5` (base64) is handed on to be verified there."""
+        ...
+
+    def get(self, key: str, byte_range: tuple[int, int] | None = None) -> AbstractAsyncContextManager[GetResult]:
+        """Open `key`, or bytes first..last of it. Raises BackendNotFound on entering when it is not there."""
+        ...
+
+    async def head(self, key: str) -> HeadResult: ...
+
+    async def delete(self, key: str) -> None:
+        """Idempotent: a key that is not there is a success."""
+        ...
+
+    async def delete_many(self, keys: Sequence[str]) -> dict[str, str]:
+        """Delete up to 1,000 keys; returns what failed, as key → reason. A key that is not there is a success."""
+        ...
+
+    async def copy(
+        self, source_key: str, key: str, *, content_type: str = "", metadata: Mapping[str, str] | None = None
+    ) -> PutResult:
+        """Copy within this backend, without moving the bytes through us."""
+        ...
+
+    def list(self, prefix: str = "") -> AsyncIterator[ListedKey]:
+        """Every key of the bucket below `prefix`."""
+        ...
+
+    async def create_multipart(self, key: str, *, content_type: str = "", metadata: Mapping[str, str] | None = None) -> str:
+        """Returns the backend's upload id."""
+        ...
+
+    async def upload_part(
+        self,
+        key: str,
+        upload_id: str,
+        part_number: int,
+        body: AsyncIterator[bytes],
+        size_bytes: int,
+        *,
+        content_md5: str = "",
+    ) -> PutResult: ...
+
+    async def complete_multipart(self, key: str, upload_id: str, parts: Sequence[tuple[int, str]]) -> PutResult:
+        """`parts`: (part number, backend ETag) in ascending order."""
+        ...
+
+    async def abort_multipart(self, key: str, upload_id: str) -> None:
+        """Idempotent: an upload that is not there is a success."""
+        ...
+
+    def list_multipart(self) -> AsyncIterator[ListedMultipart]: ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,202 @@
+"""The ledger, as operations and workers see it. One implementation (`ledger.py`) over two engines.
+
+Every method that writes is one atomic change, committed (durably) before it returns. Members of concurrent calls share
+a transaction (group commit); a failing one fails alone. Besides the errors named below, any method raises
+`MetadataUnavailable` (nothing happened) and any writing method `OutcomeUnknown` (it may have happened).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from s3o_proxy.domain.model import (
+    CleanupItem,
+    Conditions,
+    Intent,
+    ListPage,
+    ListQuery,
+    NewObject,
+    Part,
+    StoredObject,
+    Upload,
+    UploadsPage,
+    Usage,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """The answer to a reservation: `granted`, or refused with what was left (`free_bytes`, never negative)."""
+
+    granted: bool
+    free_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """One key of a delete. `existed` is false when there was nothing (S3 answers the same)."""
+
+    existed: bool
+
+
+class Metadata(Protocol):
+    # --- objects -----------------------------------------------------------------------------------------------
+
+    async def find_object(self, bucket: str, key: str) -> StoredObject | None:
+        """The committed object with its copies. Micro-batched: concurrent callers share one round trip."""
+        ...
+
+    async def list_objects(self, query: ListQuery) -> ListPage: ...
+
+    async def reserve_write(self, intent: Intent, quota_bytes: int | None) -> Reserved:
+        """Insert the intent if used + orphan + reserved + size ≤ quota on its backend (None: no quota). Exact (I3)."""
+        ...
+
+    async def commit_write(self, new: NewObject, conditions: Conditions = Conditions()) -> None:
+        """Make `new` visible and consume its intents; displaced copies become cleanup rows.
+
+        Raises PreconditionFailed, NoSuchKey (If-Match on nothing), WriteLost (the intent was reaped). On any of the first two
+        the intent stays: abandon it.
+        """
+        ...
+
+    async def abandon_write(self, write_id: str, reason: str, due_ms: int) -> None:
+        """Give up an intent: its bytes, if any landed, become cleanup rows due at `due_ms`. Nothing if it is gone."""
+        ...
+
+    async def delete_object(self, bucket: str, key: str, now_ms: int, conditions: Conditions = Conditions()) -> Deletion:
+        """Remove the object; its copies become cleanup rows due now. Raises PreconditionFailed, NoSuchKey (If-Match only)."""
+        ...
+
+    # --- multipart ---------------------------------------------------------------------------------------------
+
+    async def create_upload(self, upload: Upload, max_uploads: int | None) -> None:
+        """Raises TooManyUploads when the bucket already has `max_uploads`. Written before the backend is asked: with
+        `backend_upload_id == ""` until `open_upload`."""
+        ...
+
+    async def open_upload(self, upload_id: str, backend_upload_id: str) -> None:
+        """Record the backend's id: from now on parts are welcome. Raises NoSuchUpload."""
+        ...
+
+    async def find_upload(self, bucket: str, key: str, upload_id: str) -> Upload:
+        """Raises NoSuchUpload, also when the id belongs to another bucket or key or is not open yet."""
+        ...
+
+    async def reserve_part(self, intent: Intent, quota_bytes: int | None) -> Reserved:
+        """As reserve_write, for one part. Raises NoSuchUpload, UploadBusy (completing)."""
+        ...
+
+    async def commit_part(self, write_id: str, part: Part) -> None:
+        """The part landed: it replaces an earlier one of its number; the space of that one, and of dead attempts at this number, is
+        released. Raises WriteLost, NoSuchUpload."""
+        ...
+
+    async def release_part(self, write_id: str) -> None:
+        """A part's intent whose bytes certainly did not land: drop it with its reservation. Nothing if it is gone."""
+        ...
+
+    async def list_parts(self, upload_id: str, after: int, limit: int) -> tuple[tuple[Part, ...], bool]:
+        """Parts above number `after`, ascending, and whether more follow."""
+        ...
+
+    async def begin_complete(self, upload_id: str, owner: str, now_ms: int) -> Upload:
+        """Claim the upload for completing. Raises NoSuchUpload, UploadBusy (a live owner is completing it; an owner lives while the
+        lease `instance/<owner>` lasts). `state` of the returned upload is the one *before*: `completing` says that an earlier
+        attempt may already have completed it on the backend."""
+        ...
+
+    async def end_complete(self, upload_id: str, *, may_be_complete: bool) -> None:
+        """A Complete failed: nobody works on the upload now. Unless it `may_be_complete` on the backend, it is open again."""
+        ...
+
+    async def commit_complete(self, upload_id: str, new: NewObject, conditions: Conditions) -> None:
+        """As commit_write; the upload, its parts and its reservations are gone, its object takes one copy of `new.size_bytes`.
+
+        Raises PreconditionFailed, NoSuchKey, NoSuchUpload. On any of the first two the upload stays: abort it.
+        """
+        ...
+
+    async def abort_upload(self, upload_id: str, reason: str, now_ms: int) -> None:
+        """Remove the upload; what it holds on the backend becomes one cleanup row due now. Raises NoSuchUpload."""
+        ...
+
+    async def list_uploads(
+        self, bucket: str, prefix: str, delimiter: str, after_key: str, after_upload_id: str, limit: int
+    ) -> UploadsPage: ...
+
+    async def stale_uploads(self, before_ms: int, now_ms: int, limit: int) -> Sequence[Upload]:
+        """Uploads initiated before `before_ms`, except those that a live owner is completing now."""
+        ...
+
+    # --- workers -----------------------------------------------------------------------------------------------
+
+    async def reap_intents(self, now_ms: int, limit: int) -> int:
+        """Turn intents of writes whose owner's lease has ended into cleanup rows due now. Returns how many (0: done)."""
+        ...
+
+    async def claim_cleanup(self, owner: str, now_ms: int, lease_ms: int, limit: int) -> Sequence[CleanupItem]:
+        """Due rows nobody else works on, now ours for `lease_ms` (SKIP LOCKED)."""
+        ...
+
+    async def finish_cleanup(self, item_ids: Sequence[int]) -> None:
+        """The bytes are gone: rows out, orphan bytes down."""
+        ...
+
+    async def retry_cleanup(self, item_id: int, error: str, next_try_ms: int) -> None: ...
+
+    async def bury_cleanup(self, item_id: int, error: str, now_ms: int) -> None:
+        """Out of attempts: to the dead-letter queue. The bytes still count as orphans; a person decides."""
+        ...
+
+    # --- leases ------------------------------------------------------------------------------------------------
+
+    async def acquire_lease(self, name: str, owner: str, now_ms: int, ttl_ms: int) -> bool:
+        """Take or renew. False while another owner's lease lasts."""
+        ...
+
+    async def release_lease(self, name: str, owner: str) -> None: ...
+
+    # --- counters and inspection -------------------------------------------------------------------------------
+
+    async def register_backends(self, names: Sequence[str]) -> None:
+        """Make the counters of these backends exist. Idempotent; before the first reservation on them."""
+        ...
+
+    async def usage(self) -> Mapping[str, Usage]: ...
+
+    async def queue_depths(self) -> Mapping[str, int]:
+        """Rows in `cleanup_queue`, `cleanup_dlq`, `intents`, `uploads`."""
+        ...
+
+    async def counted_usage(self) -> Mapping[str, Usage]:
+        """What the counters should say: the sums over the rows they stand for (audit, I6)."""
+        ...
+
+    def mentions(self, backend: str) -> AsyncIterator[Mention]:
+        """Every row that mentions bytes on `backend`, in storage-key byte order (audit, I2)."""
+        ...
+
+    async def mentioned(self, backend: str, storage_key: str) -> Mention | None:
+        """The same for one key, now."""
+        ...
+
+    async def bucket_created_ms(self, bucket: str, now_ms: int) -> int:
+        """When this bucket was first seen; remembers `now_ms` if that is now."""
+        ...
+
+    async def ping(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """`kind`: copy, intent, upload, cleanup or dead (DLQ). A copy's `size_bytes` must be there exactly; another's may be."""
+
+    kind: str
+    storage_key: str
+    size_bytes: int
+    backend_upload_id: str = ""

@@ -1,0 +1,397 @@
+"""The vocabulary of S3: one frozen dataclass per operation a client can ask for, and one per answer that is not empty.
+
+The router makes operations out of requests; `operations` answer them; `http.respond` renders the answers. Every S3
+operation has a name here: those that this proxy does not serve arrive as `Unsupported`, never as something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+
+
+from s3o_proxy.domain.model import (
+    ChecksumType,
+    Conditions,
+    Description,
+    Digests,
+    ListedObject,
+    ListedUpload,
+    Part,
+    StoredObject,
+    Upload,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`bucket` and `key` are decoded; both are empty where the operation has none."""
+
+    bucket: str = ""
+    key: str = ""
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+
+# --- conditions and ranges of reads --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReadConditions:
+    """Preconditions of GET and HEAD, or of a copy's source (RFC 9110 §13). ETags unquoted (weak ones keep `W/`), or `("*",)`.
+
+    Dates are milliseconds; an unparsable date header is ignored, as the RFC asks.
+    """
+
+    if_match: tuple[str, ...] = ()
+    if_none_match: tuple[str, ...] = ()
+    if_modified_since_ms: int | None = None
+    if_unmodified_since_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RangeSpec:
+    """One byte range as asked: `first` None means the last `last` bytes; `last` None means to the end (RFC 9110 §14.1.2)."""
+
+    first: int | None
+    last: int | None
+
+
+# --- objects -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class GetObject(Operation):
+    """`range` is None for a whole object and for a Range header that must be ignored (several ranges, another unit)."""
+
+    range: RangeSpec | None = None
+    conditions: ReadConditions = ReadConditions()
+    part_number: int | None = None
+    response_headers: Mapping[str, str] = field(default_factory=dict)
+    """Overrides from `response-*` parameters, by the lower-case name of the header that they replace."""
+    checksum_mode: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeadObject(GetObject):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class PutObject(Operation):
+    description: Description = field(default_factory=Description)
+    conditions: Conditions = Conditions()
+
+
+@dataclass(frozen=True, slots=True)
+class CopySource:
+    bucket: str
+    key: str
+    conditions: ReadConditions = ReadConditions()
+
+
+@dataclass(frozen=True, slots=True)
+class CopyObject(Operation):
+    """`description` counts only where `replace_metadata` (x-amz-metadata-directive: REPLACE)."""
+
+    source: CopySource = CopySource("", "")
+    replace_metadata: bool = False
+    description: Description = field(default_factory=Description)
+    conditions: Conditions = Conditions()
+    checksum_algorithm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteObject(Operation):
+    conditions: Conditions = Conditions()
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteObjects(Operation):
+    """Its keys arrive in the body."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListObjects(Operation):
+    """Version 1. `after` is the marker."""
+
+    prefix: str = ""
+    delimiter: str = ""
+    after: str = ""
+    max_keys: int = 1000
+    url_encode: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListObjectsV2(Operation):
+    """`after` is what the continuation token hides, else start-after."""
+
+    prefix: str = ""
+    delimiter: str = ""
+    after: str = ""
+    start_after: str = ""
+    continuation_token: str = ""
+    max_keys: int = 1000
+    url_encode: bool = False
+    fetch_owner: bool = False
+
+
+# --- multipart -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CreateMultipartUpload(Operation):
+    description: Description = field(default_factory=Description)
+    checksum_algorithm: str = ""
+    checksum_type: ChecksumType = "COMPOSITE"
+
+
+@dataclass(frozen=True, slots=True)
+class UploadPart(Operation):
+    upload_id: str = ""
+    part_number: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class UploadPartCopy(Operation):
+    """`range` is inclusive and must lie within the source (x-amz-copy-source-range)."""
+
+    upload_id: str = ""
+    part_number: int = 1
+    source: CopySource = CopySource("", "")
+    range: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedPart:
+    """One member of a Complete as the client lists it: unquoted ETag, checksums by algorithm (base64)."""
+
+    part_number: int
+    etag: str
+    checksums: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteMultipartUpload(Operation):
+    """Its parts arrive in the body. `checksums`: the whole object's, if the client sent any. `object_size_bytes`: x-amz-mp-object-size."""
+
+    upload_id: str = ""
+    conditions: Conditions = Conditions()
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    checksum_type: ChecksumType | None = None
+    object_size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AbortMultipartUpload(Operation):
+    upload_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListParts(Operation):
+    upload_id: str = ""
+    after: int = 0
+    max_parts: int = 1000
+    url_encode: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListMultipartUploads(Operation):
+    prefix: str = ""
+    delimiter: str = ""
+    key_marker: str = ""
+    upload_id_marker: str = ""
+    max_uploads: int = 1000
+    url_encode: bool = False
+
+
+# --- buckets -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ListBuckets(Operation):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class CreateBucket(Operation):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class HeadBucket(Operation):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class GetBucketLocation(Operation):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class GetUnconfigured(Operation):
+    """A question whose honest answer is that nothing is configured. `subresource`: versioning, tagging (of an object or a bucket),
+    acl, policy, cors, …: the table in `s3/router.py`."""
+
+    subresource: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported(Operation):
+    """Recognised, and answered 501 NotImplemented. `operation` is its S3 name, or the parameter nobody knows."""
+
+    operation: str = ""
+
+
+# --- answers -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRead:
+    """GET's and HEAD's answer. `byte_range` (inclusive) is set where one was asked for and holds; `body` opens the bytes (None: HEAD)."""
+
+    object: StoredObject
+    byte_range: tuple[int, int] | None
+    body: AbstractAsyncContextManager[AsyncIterator[bytes]] | None
+    parts_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotModified:
+    """304, with the validators of the object."""
+
+    object: StoredObject
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectWritten:
+    etag: str
+    digests: Digests
+
+
+@dataclass(frozen=True, slots=True)
+class PartWritten:
+    etag: str
+    digests: Digests
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectCopied:
+    """Answer of CopyObject and of UploadPartCopy (`part`)."""
+
+    etag: str
+    modified_ms: int
+    digests: Digests
+    part: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeyToDelete:
+    key: str
+    version_id: str = ""
+    conditions: Conditions = Conditions()
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteFailure:
+    key: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectsDeleted:
+    """`deleted` is empty where the client asked to be quiet."""
+
+    deleted: tuple[str, ...]
+    failed: tuple[DeleteFailure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectsListed:
+    """`next_after` is the last key or prefix of the page; None when it is the last page."""
+
+    request: ListObjects | ListObjectsV2
+    objects: tuple[ListedObject, ...]
+    prefixes: tuple[str, ...]
+    next_after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadCreated:
+    upload: Upload
+
+
+@dataclass(frozen=True, slots=True)
+class UploadCompleted:
+    bucket: str
+    key: str
+    etag: str
+    digests: Digests
+
+
+@dataclass(frozen=True, slots=True)
+class PartsListed:
+    request: ListParts
+    upload: Upload
+    parts: tuple[Part, ...]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UploadsListed:
+    request: ListMultipartUploads
+    uploads: tuple[ListedUpload, ...]
+    prefixes: tuple[str, ...]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BucketsListed:
+    buckets: tuple[tuple[str, int], ...]
+    """Name and creation time (ms), in name order."""
+
+
+@dataclass(frozen=True, slots=True)
+class BucketExists:
+    """Answer of HeadBucket and CreateBucket."""
+
+    created: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BucketLocation:
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class NothingConfigured:
+    subresource: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """204."""
+
+
+Result = (
+    ObjectRead
+    | NotModified
+    | ObjectWritten
+    | PartWritten
+    | ObjectCopied
+    | ObjectsDeleted
+    | ObjectsListed
+    | UploadCreated
+    | UploadCompleted
+    | PartsListed
+    | UploadsListed
+    | BucketsListed
+    | BucketExists
+    | BucketLocation
+    | NothingConfigured
+    | Deleted
+)
