@@ -92,9 +92,7 @@ class Backend(Protocol):
         """Delete up to 1,000 keys; returns what failed, as key → reason. A key that is not there is a success."""
         ...
 
-    async def copy(
-        self, source_key: str, key: str, *, content_type: str = "", metadata: Mapping[str, str] | None = None
-    ) -> PutResult:
+    async def copy(self, source_key: str, key: str, *, content_type: str = "", metadata: Mapping[str, str] | None = None) -> PutResult:
         """Copy within this backend, without moving the bytes through us."""
         ...
 

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
-
 from s3o_proxy.domain.model import (
     ChecksumType,
     Conditions,
