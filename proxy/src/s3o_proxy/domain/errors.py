@@ -39,6 +39,14 @@ class PreconditionFailed(DomainError):
         self.condition = condition
 
 
+class RangeNotSatisfiable(DomainError):
+    """Nothing of the range, or no such part, lies within the object."""
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__(f"the range lies outside the object's {size_bytes} bytes")
+        self.size_bytes = size_bytes
+
+
 class UploadBusy(DomainError):
     """Another Complete (or an Abort) of the same upload is running now."""
 

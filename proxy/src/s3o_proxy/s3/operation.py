@@ -21,6 +21,8 @@ from s3o_proxy.domain.model import (
     StoredObject,
     Upload,
 )
+from s3o_proxy.domain.ranges import RangeSpec
+from s3o_proxy.domain.read_conditions import ReadConditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,30 +35,6 @@ class Operation:
     @property
     def name(self) -> str:
         return type(self).__name__
-
-
-# --- conditions and ranges of reads --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ReadConditions:
-    """Preconditions of GET and HEAD, or of a copy's source (RFC 9110 §13). ETags unquoted (weak ones keep `W/`), or `("*",)`.
-
-    Dates are milliseconds; an unparsable date header is ignored, as the RFC asks.
-    """
-
-    if_match: tuple[str, ...] = ()
-    if_none_match: tuple[str, ...] = ()
-    if_modified_since_ms: int | None = None
-    if_unmodified_since_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RangeSpec:
-    """One byte range as asked: `first` None means the last `last` bytes; `last` None means to the end (RFC 9110 §14.1.2)."""
-
-    first: int | None
-    last: int | None
 
 
 # --- objects -------------------------------------------------------------------------------------------------------

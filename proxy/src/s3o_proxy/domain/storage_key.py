@@ -1,0 +1,39 @@
+"""Where the bytes of one write lie on a backend: a name that no other write ever has.
+
+`{bucket}/{key}~{write_id}`, readable by a person with any S3 browser. Keys that a backend might fold, refuse or read as a path of
+its own (empty or dot segments, control characters, long segments, long keys) are replaced by their hash; the object
+then carries its true key in its metadata (`METADATA_KEY`).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+
+METADATA_KEY = "s3o-key"
+
+_MAX_KEY_BYTES = 900
+"""S3 allows 1,024; the rest is left to backends that store a prefix of their own."""
+_MAX_SEGMENT_BYTES = 200
+"""Backends that keep objects as files are bound by the 255 bytes of a file name."""
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ufffe\uffff]")
+
+
+def storage_key(bucket: str, key: str, write_id: str) -> str:
+    plain = f"{bucket}/{key}~{write_id}"
+    return plain if _is_plain(plain) else f"{bucket}/~{hashlib.sha256(key.encode()).hexdigest()}~{write_id}"
+
+
+def key_metadata(bucket: str, key: str, write_id: str) -> dict[str, str]:
+    """The metadata that tells the true key of a hashed storage key (base64url of its UTF-8); empty for a plain one."""
+    if _is_plain(f"{bucket}/{key}~{write_id}"):
+        return {}
+    return {METADATA_KEY: base64.urlsafe_b64encode(key.encode()).decode()}
+
+
+def _is_plain(storage: str) -> bool:
+    if len(storage.encode()) > _MAX_KEY_BYTES or _UNSAFE.search(storage):
+        return False
+    segments = storage.split("/")
+    return all(segment not in ("", ".", "..") and len(segment.encode()) <= _MAX_SEGMENT_BYTES for segment in segments)
