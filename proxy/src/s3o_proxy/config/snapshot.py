@@ -34,11 +34,9 @@ class Snapshot:
     """Build one with `take_snapshot`."""
 
     config: FleetConfig
-    buckets: Mapping[str, BucketConfig] = field(repr=False)
-    backends: Mapping[str, BackendConfig] = field(repr=False)
-    """By name, in the order in which Pack fills them."""
-    credentials: Mapping[str, Credential] = field(repr=False)
-    """By access key id."""
+    _buckets: Mapping[str, BucketConfig] = field(repr=False)
+    _backends: Mapping[str, BackendConfig] = field(repr=False)
+    _credentials: Mapping[str, Credential] = field(repr=False)
     _tokens: Mapping[bytes, Credential] = field(repr=False)
     _secrets: Mapping[SecretRef, str] = field(repr=False)
 
@@ -53,6 +51,28 @@ class Snapshot:
     @property
     def server(self) -> ServerConfig:
         return self.config.server
+
+    @property
+    def region(self) -> str:
+        return self.config.server.region
+
+    @property
+    def backends(self) -> tuple[BackendConfig, ...]:
+        """In the order in which Pack fills them."""
+        return self.config.backends
+
+    @property
+    def buckets(self) -> tuple[BucketConfig, ...]:
+        return self.config.buckets
+
+    def bucket(self, name: str) -> BucketConfig | None:
+        return self._buckets.get(name)
+
+    def backend(self, name: str) -> BackendConfig | None:
+        return self._backends.get(name)
+
+    def find_access_key(self, access_key_id: str) -> Credential | None:
+        return self._credentials.get(access_key_id)
 
     def find_token(self, token: str) -> Credential | None:
         """Whose X-Proxy-Token this is. Looked up by hash, so that the time taken says nothing about the tokens that exist."""
@@ -84,9 +104,9 @@ def take_snapshot(config: FleetConfig, secret_values: Mapping[SecretRef, str]) -
                 credentials[found.access_key_id] = _merge(credentials.get(found.access_key_id), found)
     return Snapshot(
         config=config,
-        buckets=MappingProxyType({bucket.name: bucket for bucket in config.buckets}),
-        backends=MappingProxyType({backend.name: backend for backend in config.backends}),
-        credentials=MappingProxyType(credentials),
+        _buckets=MappingProxyType({bucket.name: bucket for bucket in config.buckets}),
+        _backends=MappingProxyType({backend.name: backend for backend in config.backends}),
+        _credentials=MappingProxyType(credentials),
         _tokens=MappingProxyType(tokens),
         _secrets=MappingProxyType(dict(secret_values)),
     )
