@@ -1,0 +1,149 @@
+"""Every metric of the proxy, and the few verbs by which the other packages record them.
+
+One instance for a process, made by `app`; all of it runs on the event loop. docs/reference/metrics.md describes each metric.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from s3o_proxy.domain.model import Usage
+from s3o_proxy.telemetry.families import Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_BYTES = tuple(float(4**exponent) for exponent in range(5, 20))
+"""1 KiB, 4 KiB, … 256 GiB."""
+
+# A client may send any word as its method; only these become label values, so that nobody can grow the exposition.
+_METHODS = {method: (method,) for method in ("GET", "PUT", "HEAD", "POST", "DELETE", "OPTIONS")}
+_OTHER_METHOD = ("other",)
+
+
+class Metrics(Collector):
+    def __init__(self, version: str) -> None:
+        self._requests = Counter("s3o_requests", "HTTP requests answered", ("method", "status_code"))
+        self._request_duration = Histogram(
+            "s3o_request_duration_seconds", "From a request's head to the end of its answer", _SECONDS, ("method",)
+        )
+        self._request_size = Histogram("s3o_request_size_bytes", "Bytes of request bodies, decoded", _BYTES, ("method",))
+        self._response_size = Histogram("s3o_response_size_bytes", "Bytes of response bodies", _BYTES, ("method",))
+        self._inflight = Gauge("s3o_inflight_requests", "Requests being answered now", ("method",))
+        self._admission_rejections = Counter("s3o_admission_rejections", "Requests refused because too many were in flight")
+
+        self._backend_requests = Counter("s3o_backend_requests", "Calls to backends", ("operation", "backend", "status"))
+        self._backend_duration = Histogram(
+            "s3o_backend_duration_seconds", "Duration of calls to backends", _SECONDS, ("operation", "backend")
+        )
+
+        self._used = Gauge("s3o_quota_bytes_used", "Bytes of live copies", ("backend",))
+        self._orphan = Gauge("s3o_quota_orphan_bytes", "Bytes waiting to be deleted", ("backend",))
+        self._reserved = Gauge("s3o_quota_bytes_reserved", "Bytes promised to writes in flight", ("backend",))
+        self._limit = Gauge("s3o_quota_bytes_limit", "The quota; absent where there is none", ("backend",))
+        self._available = Gauge(
+            "s3o_quota_bytes_available", "Quota less used, orphan and reserved bytes; absent where there is no quota", ("backend",)
+        )
+        self._objects = Gauge("s3o_objects_count", "Objects with a copy on the backend", ("backend",))
+
+        self._uploads = Gauge("s3o_active_multipart_uploads", "Multipart uploads in progress")
+        self._intents = Gauge("s3o_pending_intents", "Writes that reserved space and are not committed")
+        self._cleanup_depth = Gauge("s3o_cleanup_queue_depth", "Deletions of bytes still to do")
+        self._dlq_depth = Gauge("s3o_cleanup_dlq_depth", "Deletions given up; a person decides")
+        self._cleanup_processed = Counter(
+            "s3o_cleanup_queue_processed", "Deletions tried, by outcome: success, retry, exhausted", ("status",)
+        )
+
+        self._worker_runs = Counter("s3o_worker_runs", "Runs of background workers, by outcome: success, failure", ("worker", "status"))
+        self._worker_success = Gauge("s3o_worker_last_success_timestamp_seconds", "When the worker last succeeded (Unix time)", ("worker",))
+        self._worker_failures = Gauge("s3o_worker_consecutive_failures", "Failed runs since the last success", ("worker",))
+
+        self._generation = Gauge("s3o_config_generation", "Generation of the configuration being served")
+        self._refusals = Counter("s3o_config_refusals", "Changes of the configuration that were refused")
+        self._build = Gauge("s3o_build_info", "Always 1; the labels say which build this is", ("version", "python_version"))
+        self._build.set(1, (version, platform.python_version()))
+
+        self._families = [family for family in vars(self).values() if isinstance(family, Counter | Gauge | Histogram)]
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+        ProcessCollector(registry=self.registry)
+
+    def collect(self) -> Iterable[Metric]:
+        return [family.collect() for family in self._families]
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """The exposition and its content type, in the format that the scraper's Accept header asks for."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+    # --- requests ----------------------------------------------------------------------------------------------------
+
+    def request_started(self, method: str) -> None:
+        self._inflight.add(_METHODS.get(method, _OTHER_METHOD))
+
+    def request_finished(self, method: str, status: int, duration_s: float, received_bytes: int, sent_bytes: int) -> None:
+        """Once for every request_started, also when the client went away (`status` is then 499)."""
+        label = _METHODS.get(method, _OTHER_METHOD)
+        self._inflight.add(label, -1)
+        self._requests.add((label[0], str(status)))
+        self._request_duration.observe(duration_s, label)
+        if received_bytes:
+            self._request_size.observe(received_bytes, label)
+        if sent_bytes:
+            self._response_size.observe(sent_bytes, label)
+
+    def request_rejected(self) -> None:
+        self._admission_rejections.add()
+
+    # --- backends ----------------------------------------------------------------------------------------------------
+
+    def backend_called(self, operation: str, backend: str, status: str, duration_s: float) -> None:
+        """`status`: success, or the word for what went wrong."""
+        self._backend_requests.add((operation, backend, status))
+        self._backend_duration.observe(duration_s, (operation, backend))
+
+    # --- the ledger, read every few seconds ----------------------------------------------------------------------------
+
+    def set_usage(self, usage: Mapping[str, Usage], quota_bytes: Mapping[str, int | None]) -> None:
+        """`quota_bytes`: of every backend that is configured now; one that is gone from it and from `usage` is exposed no longer."""
+        held = [usage.get(name, Usage(name)) for name in {**usage, **quota_bytes}]
+        limited = [(of, limit) for of in held if (limit := quota_bytes.get(of.backend)) is not None]
+        self._used.replace(((of.backend,), of.used_bytes) for of in held)
+        self._orphan.replace(((of.backend,), of.orphan_bytes) for of in held)
+        self._reserved.replace(((of.backend,), of.reserved_bytes) for of in held)
+        self._objects.replace(((of.backend,), of.objects) for of in held)
+        self._limit.replace(((of.backend,), limit) for of, limit in limited)
+        self._available.replace(((of.backend,), max(0, limit - of.held_bytes)) for of, limit in limited)
+
+    def set_queue_depths(self, depths: Mapping[str, int]) -> None:
+        """As `Metadata.queue_depths` gives them."""
+        self._cleanup_depth.set(depths["cleanup_queue"])
+        self._dlq_depth.set(depths["cleanup_dlq"])
+        self._intents.set(depths["intents"])
+        self._uploads.set(depths["uploads"])
+
+    # --- workers -----------------------------------------------------------------------------------------------------
+
+    def cleanup_processed(self, status: str, count: int = 1) -> None:
+        self._cleanup_processed.add((status,), count)
+
+    def worker_succeeded(self, worker: str, now_s: float) -> None:
+        self._worker_runs.add((worker, "success"))
+        self._worker_success.set(now_s, (worker,))
+        self._worker_failures.set(0, (worker,))
+
+    def worker_failed(self, worker: str) -> None:
+        self._worker_runs.add((worker, "failure"))
+        self._worker_failures.add((worker,))
+
+    # --- configuration -----------------------------------------------------------------------------------------------
+
+    def config_accepted(self, generation: int) -> None:
+        self._generation.set(generation)
+
+    def config_refused(self) -> None:
+        self._refusals.add()
