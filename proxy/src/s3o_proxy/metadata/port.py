@@ -94,8 +94,10 @@ class Metadata(Protocol):
         released. Raises WriteLost, NoSuchUpload."""
         ...
 
-    async def release_part(self, write_id: str) -> None:
-        """A part's intent whose bytes certainly did not land: drop it with its reservation. Nothing if it is gone."""
+    async def release_part(self, write_id: str, *, certainly_not_landed: bool) -> None:
+        """A part that failed. Where its bytes certainly did not land, its intent goes, with the reservation. Else the intent stays without
+        an owner: its space is released when the upload ends, or when a later commit_part of its number replaces those bytes.
+        Nothing if it is gone."""
         ...
 
     async def list_parts(self, upload_id: str, after: int, limit: int) -> tuple[tuple[Part, ...], bool]:

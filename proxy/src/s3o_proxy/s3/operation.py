@@ -143,15 +143,6 @@ class UploadPartCopy(Operation):
 
 
 @dataclass(frozen=True, slots=True)
-class FinishedPart:
-    """One member of a Complete as the client lists it: unquoted ETag, checksums by algorithm (base64)."""
-
-    part_number: int
-    etag: str
-    checksums: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class CompleteMultipartUpload(Operation):
     """Its parts arrive in the body. `checksums`: the whole object's, if the client sent any. `object_size_bytes`: x-amz-mp-object-size."""
 

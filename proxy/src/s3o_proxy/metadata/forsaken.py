@@ -1,0 +1,33 @@
+"""Writes that this process gave up without knowing how they ended.
+
+Their commit was sent and no answer came, or the database could not be told that they failed. Nothing is deleted on such a
+moment (I8): the intent stays, and the reaper asks the ledger again. An intent still there was not committed and its bytes go to
+the cleanup queue; one that is gone was committed. Should this process die first, its lease ends and any reaper does the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+
+class Forsaken:
+    """`settle` is asked again, by the reaper, until it returns."""
+
+    def __init__(self) -> None:
+        self._settlements: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._settlements)
+
+    def add(self, write_id: str, settle: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._settlements[write_id] = settle
+
+    async def settle_all(self) -> int:
+        """Settle what can be settled now; returns how many. Raises the ledger's error when it still cannot be asked."""
+        settled = 0
+        for write_id, settle in list(self._settlements.items()):
+            await settle()
+            del self._settlements[write_id]
+            settled += 1
+        return settled

@@ -1,0 +1,175 @@
+"""CompleteMultipartUpload: claim → check → join on the backend → commit. No byte moves.
+
+Between join and commit the bytes are an object that only the upload's row mentions. A retry after a crash there finds the upload
+`completing`: the backend no longer knows it, so the object itself is looked at instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from s3o_proxy.backends.port import Backend
+from s3o_proxy.domain.conditions import check
+from s3o_proxy.domain.errors import (
+    BackendError,
+    BackendNotFound,
+    BackendRejected,
+    BadDigest,
+    InvalidPart,
+    MetadataError,
+    NoSuchKey,
+    NoSuchUpload,
+    PreconditionFailed,
+)
+from s3o_proxy.domain.model import ChecksumType, Digests, NewObject, Part, Upload
+from s3o_proxy.domain.multipart import chosen_parts
+from s3o_proxy.operations.context import Context
+from s3o_proxy.operations.finish import finish
+from s3o_proxy.operations.multipart import end_upload
+from s3o_proxy.s3.checksums import combine_full_object, composite, multipart_etag
+from s3o_proxy.s3.errors import S3Error
+from s3o_proxy.s3.operation import CompleteMultipartUpload, UploadCompleted
+from s3o_proxy.s3.xml import parse_complete_multipart_upload
+
+COMPLETE_BODY_BYTES = 8 * 1024**2
+"""10,000 parts with an ETag and a checksum each, generously indented."""
+
+
+async def complete_multipart_upload(context: Context, operation: CompleteMultipartUpload) -> UploadCompleted:
+    context.require_bucket(operation.bucket)
+    finished = parse_complete_multipart_upload(await context.body.read_all(COMPLETE_BODY_BYTES))
+    try:
+        await context.metadata.find_upload(operation.bucket, operation.key, operation.upload_id)
+    except NoSuchUpload:
+        return await _completed_before(context, operation)
+    upload = await finish(context.metadata.begin_complete(operation.upload_id, context.instance, context.clock()))
+    joined = False
+    try:
+        parts = chosen_parts(finished, await _stored_parts(context, upload))
+        new = _new_object(context, upload, parts, operation)
+        await _check_early(context, operation)
+        joined = True  # From here on it may be an object there, whatever we hear.
+        await finish(_join(context, upload, parts, new.size_bytes))
+        await finish(context.metadata.commit_complete(upload.upload_id, new, operation.conditions))
+    except (PreconditionFailed, NoSuchKey):
+        await _refuse(context, upload, joined=joined)
+        raise
+    except BaseException as error:
+        await _release(context, upload, may_be_complete=joined and not _certainly_not_joined(error))
+        raise
+    context.wake_cleanup()
+    return UploadCompleted(upload.bucket, upload.key, new.etag, new.digests)
+
+
+async def _completed_before(context: Context, operation: CompleteMultipartUpload) -> UploadCompleted:
+    """A client that lost our answer asks again (AWS: Complete is idempotent). An upload's id is the write id of its object."""
+    found = await context.metadata.find_object(operation.bucket, operation.key)
+    if found is None or found.write_id != operation.upload_id:
+        raise NoSuchUpload(operation.upload_id)
+    return UploadCompleted(found.bucket, found.key, found.etag, found.digests)
+
+
+async def _stored_parts(context: Context, upload: Upload) -> dict[int, Part]:
+    parts, _ = await context.metadata.list_parts(upload.upload_id, 0, 10_000)
+    return {part.part_number: part for part in parts}
+
+
+async def _check_early(context: Context, operation: CompleteMultipartUpload) -> None:
+    """Refuse what is already known to fail while the upload can still be kept; the commit decides again, finally."""
+    if operation.conditions:
+        found = await context.metadata.find_object(operation.bucket, operation.key)
+        check(operation.conditions, found.etag if found else None, operation.bucket, operation.key)
+
+
+async def _join(context: Context, upload: Upload, parts: Sequence[Part], size_bytes: int) -> None:
+    backend = context.backends.get(upload.backend)
+    try:
+        await backend.complete_multipart(
+            upload.storage_key, upload.backend_upload_id, [(part.part_number, part.backend_etag) for part in parts]
+        )
+    except BackendNotFound:
+        if upload.state != "completing":
+            raise NoSuchUpload(upload.upload_id) from None
+        await _find_joined(backend, upload, size_bytes)
+    except BackendRejected as error:
+        if error.code in ("InvalidPart", "InvalidPartOrder"):
+            raise InvalidPart(parts[0].part_number) from error
+        raise
+
+
+async def _find_joined(backend: Backend, upload: Upload, size_bytes: int) -> None:
+    """An earlier attempt joined the parts and died before its commit: the object must be there, whole."""
+    try:
+        found = await backend.head(upload.storage_key)
+    except BackendNotFound:
+        raise NoSuchUpload(upload.upload_id) from None
+    if found.size_bytes != size_bytes:
+        raise InvalidPart(1)
+
+
+def _certainly_not_joined(error: BaseException) -> bool:
+    return isinstance(error, (InvalidPart, NoSuchUpload)) or (isinstance(error, BackendError) and not error.ambiguous)
+
+
+async def _refuse(context: Context, upload: Upload, *, joined: bool) -> None:
+    """A condition does not hold. The upload survives where its parts were not joined yet; afterwards there is nothing to keep."""
+    if joined:
+        await end_upload(context, upload.upload_id, "upload_precondition_failed")
+    else:
+        await _release(context, upload, may_be_complete=upload.state == "completing")
+
+
+async def _release(context: Context, upload: Upload, *, may_be_complete: bool) -> None:
+    """Let others try. If the commit's outcome is unknown and it happened, there is no upload left to release."""
+    try:
+        await finish(context.metadata.end_complete(upload.upload_id, may_be_complete=may_be_complete or upload.state == "completing"))
+    except MetadataError:
+        _release_later(context, upload)
+    except NoSuchUpload:
+        return
+
+
+def _release_later(context: Context, upload: Upload) -> None:
+    async def settle() -> None:
+        try:
+            await context.metadata.end_complete(upload.upload_id, may_be_complete=True)
+        except NoSuchUpload:
+            return
+
+    context.forsaken.add(upload.write_id, settle)
+
+
+def _new_object(context: Context, upload: Upload, parts: Sequence[Part], operation: CompleteMultipartUpload) -> NewObject:
+    size_bytes = sum(part.size_bytes for part in parts)
+    if operation.object_size_bytes is not None and operation.object_size_bytes != size_bytes:
+        raise S3Error(
+            "InvalidRequest", f"The parts have {size_bytes} bytes together, x-amz-mp-object-size says {operation.object_size_bytes}."
+        )
+    return NewObject(
+        bucket=upload.bucket,
+        key=upload.key,
+        write_id=upload.write_id,
+        size_bytes=size_bytes,
+        etag=multipart_etag([part.etag for part in parts]),
+        modified_ms=context.clock(),
+        description=upload.description,
+        digests=_digests(upload, parts, operation.checksums),
+        part_sizes=tuple(part.size_bytes for part in parts),
+    )
+
+
+def _digests(upload: Upload, parts: Sequence[Part], promised: Mapping[str, str]) -> Digests:
+    """The object's checksums out of its parts'. Raises BadDigest where the client promised another."""
+    content_hash = combine_full_object("CRC64NVME", [(part.digests.content_hash, part.size_bytes) for part in parts])
+    algorithm = upload.checksum_algorithm or "CRC64NVME"
+    kind: ChecksumType = upload.checksum_type if upload.checksum_algorithm else "FULL_OBJECT"
+    if algorithm == "CRC64NVME":
+        value = content_hash
+    elif kind == "FULL_OBJECT":
+        value = combine_full_object(algorithm, [(part.digests.checksums[algorithm], part.size_bytes) for part in parts])
+    else:
+        value = composite(algorithm, [part.digests.checksums[algorithm] for part in parts])
+    for name, expected in promised.items():
+        if name == algorithm and expected != value and expected != value.rpartition("-")[0]:
+            raise BadDigest(f"x-amz-checksum-{name.lower()}")
+    return Digests(content_hash, {algorithm: value}, kind)

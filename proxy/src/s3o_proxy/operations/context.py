@@ -1,0 +1,46 @@
+"""What every story is told with: who asks, the configuration of this moment, and the two stores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from s3o_crds.compiled import BucketConfig
+from s3o_proxy.backends.registry import Backends
+from s3o_proxy.config.snapshot import Snapshot
+from s3o_proxy.domain.errors import NoSuchBucket
+from s3o_proxy.domain.placement import Candidate
+from s3o_proxy.metadata.forsaken import Forsaken
+from s3o_proxy.metadata.port import Metadata
+from s3o_proxy.operations.usage_view import UsageView
+from s3o_proxy.s3.body import Body
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """`buckets`: those the asking credential may use. `instance`: this process, as owner of intents. `clock`: ms since the epoch."""
+
+    snapshot: Snapshot
+    buckets: frozenset[str]
+    metadata: Metadata
+    backends: Backends
+    usage: UsageView
+    forsaken: Forsaken
+    instance: str
+    clock: Callable[[], int]
+    new_id: Callable[[], str]
+    wake_cleanup: Callable[[], None]
+    body: Body
+
+    def require_bucket(self, name: str) -> BucketConfig:
+        bucket = self.snapshot.bucket(name)
+        if bucket is None:
+            raise NoSuchBucket(name)
+        return bucket
+
+    def candidates(self) -> list[Candidate]:
+        """The backends in Pack order, as placement sees them."""
+        return [
+            Candidate(backend.name, backend.accepts_writes, backend.quota_bytes, backend.max_object_size_bytes)
+            for backend in self.snapshot.backends
+        ]

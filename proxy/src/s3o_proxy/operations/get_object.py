@@ -1,0 +1,54 @@
+"""GetObject and HeadObject: everything but the bytes comes from the ledger, so conditions and ranges cost no egress."""
+
+from __future__ import annotations
+
+from s3o_proxy.domain.errors import BackendNotFound, NoCopyReadable, NoSuchKey
+from s3o_proxy.domain.model import StoredObject
+from s3o_proxy.domain.ranges import part_range, resolve
+from s3o_proxy.domain.read_conditions import Reading, evaluate
+from s3o_proxy.operations.context import Context
+from s3o_proxy.operations.read import open_copy
+from s3o_proxy.s3.operation import GetObject, HeadObject, NotModified, ObjectRead
+
+
+async def get_object(context: Context, operation: GetObject) -> ObjectRead | NotModified:
+    context.require_bucket(operation.bucket)
+    found, answer = await _look(context, operation)
+    if isinstance(answer, NotModified) or isinstance(operation, HeadObject):
+        return answer
+    try:
+        return await _opened(context, found, answer)
+    except BackendNotFound:
+        # The object may have been replaced since we looked, and its old bytes cleaned up: look once more.
+        again, answer = await _look(context, operation)
+        if isinstance(answer, NotModified):
+            return answer
+        if again.write_id == found.write_id:
+            raise NoCopyReadable({copy.backend: "404" for copy in found.copies}) from None
+    try:
+        return await _opened(context, again, answer)
+    except BackendNotFound as error:
+        raise NoCopyReadable({error.backend: "404"}) from None
+
+
+async def _look(context: Context, operation: GetObject) -> tuple[StoredObject, ObjectRead | NotModified]:
+    found = await context.metadata.find_object(operation.bucket, operation.key)
+    if found is None:
+        raise NoSuchKey(operation.bucket, operation.key)
+    if evaluate(operation.conditions, found.etag, found.modified_ms) is Reading.NOT_MODIFIED:
+        return found, NotModified(found)
+    byte_range, parts_count = _wanted_range(operation, found)
+    return found, ObjectRead(found, byte_range, None, parts_count)
+
+
+async def _opened(context: Context, found: StoredObject, answer: ObjectRead) -> ObjectRead:
+    return ObjectRead(found, answer.byte_range, await open_copy(context, found, answer.byte_range), answer.parts_count)
+
+
+def _wanted_range(operation: GetObject, found: StoredObject) -> tuple[tuple[int, int] | None, int | None]:
+    if operation.part_number is not None:
+        count = len(found.part_sizes) or None
+        return part_range(found.part_sizes, operation.part_number, found.size_bytes), count
+    if operation.range is not None:
+        return resolve(operation.range, found.size_bytes), None
+    return None, None

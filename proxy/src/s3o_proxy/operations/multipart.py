@@ -1,0 +1,205 @@
+"""Multipart uploads, on the backend's own: parts pass straight through, and what they reserve grows part by part.
+
+An upload is pinned to the backend where it began, since its parts must lie where Complete joins them.
+"""
+
+from __future__ import annotations
+
+from s3o_proxy.domain.errors import (
+    AllBackendsFailed,
+    BackendError,
+    BackendNotFound,
+    MetadataError,
+    NoSuchUpload,
+    OutcomeUnknown,
+    QuotaExceeded,
+    WriteLost,
+)
+from s3o_proxy.domain.model import Intent, Part, Upload
+from s3o_proxy.domain.placement import rank_for_upload
+from s3o_proxy.domain.storage_key import key_metadata, storage_key
+from s3o_proxy.operations.context import Context
+from s3o_proxy.operations.finish import finish
+from s3o_proxy.operations.write import StartedBody, agreed_etag, ask_for_digests, digests_of
+from s3o_proxy.s3.body import Body
+from s3o_proxy.s3.operation import (
+    AbortMultipartUpload,
+    CreateMultipartUpload,
+    Deleted,
+    ListMultipartUploads,
+    ListParts,
+    PartsListed,
+    PartWritten,
+    UploadCreated,
+    UploadPart,
+    UploadsListed,
+)
+
+
+async def create_multipart_upload(context: Context, operation: CreateMultipartUpload) -> UploadCreated:
+    """Row first, then the backend: a crash in between leaves a row that the stale-upload worker clears, never an upload nobody knows."""
+    limit = context.require_bucket(operation.bucket).max_multipart_uploads
+    ranked = rank_for_upload(context.candidates(), context.usage.by_backend, context.snapshot.config.routing_strategy)
+    if not ranked:
+        raise QuotaExceeded(1, 0)
+    failures: dict[str, str] = {}
+    for candidate in ranked:
+        try:
+            return UploadCreated(await _create_on(context, operation, candidate.name, limit))
+        except BackendError as error:
+            failures[candidate.name] = str(error)
+    raise AllBackendsFailed(failures)
+
+
+async def _create_on(context: Context, operation: CreateMultipartUpload, backend_name: str, limit: int | None) -> Upload:
+    write_id = context.new_id()
+    upload = Upload(
+        upload_id=write_id,  # So that a repeated Complete can see that its object is already there.
+        bucket=operation.bucket,
+        key=operation.key,
+        write_id=write_id,
+        backend=backend_name,
+        storage_key=storage_key(operation.bucket, operation.key, write_id),
+        backend_upload_id="",
+        initiated_ms=context.clock(),
+        description=operation.description,
+        checksum_algorithm=operation.checksum_algorithm,
+        checksum_type=operation.checksum_type,
+    )
+    await finish(context.metadata.create_upload(upload, limit))
+    try:
+        backend_upload_id = await context.backends.get(backend_name).create_multipart(
+            upload.storage_key,
+            content_type=operation.description.headers.get("content-type", ""),
+            metadata=key_metadata(operation.bucket, operation.key, write_id),
+        )
+        await finish(context.metadata.open_upload(upload.upload_id, backend_upload_id))
+    except BaseException:
+        await end_upload(context, upload.upload_id, "upload_create_failed")
+        raise
+    return upload
+
+
+async def upload_part(context: Context, operation: UploadPart) -> PartWritten:
+    context.require_bucket(operation.bucket)
+    upload = await context.metadata.find_upload(operation.bucket, operation.key, operation.upload_id)
+    part = await store_part(context, upload, operation.part_number, context.body)
+    return PartWritten(part.etag, part.digests)
+
+
+async def store_part(context: Context, upload: Upload, part_number: int, body: Body) -> Part:
+    """reserve → upload → commit for one part. Raises QuotaExceeded, NoSuchUpload, UploadBusy, BodyError, BackendError, …"""
+    intent = Intent(
+        write_id=context.new_id(),
+        bucket=upload.bucket,
+        key=upload.key,
+        backend=upload.backend,
+        storage_key=upload.storage_key,
+        size_bytes=body.size_bytes,
+        owner=context.instance,
+        created_ms=context.clock(),
+        upload_id=upload.upload_id,
+        part_number=part_number,
+    )
+    await _reserve_part(context, intent)
+    source = StartedBody(body)
+    try:
+        part = await _upload_part(context, upload, intent, source)
+        await finish(context.metadata.commit_part(intent.write_id, part))
+    except OutcomeUnknown:
+        _forsake_part(context, intent.write_id)  # I8: it may be committed; only an intent that is still there was not.
+        raise
+    except WriteLost:
+        raise
+    except BaseException as error:
+        unsure = source.handed_over_bytes >= body.size_bytes and not (isinstance(error, BackendError) and not error.ambiguous)
+        await _release_part(context, intent.write_id, certainly_not_landed=not unsure)
+        if isinstance(error, BackendNotFound):
+            raise NoSuchUpload(upload.upload_id) from error
+        raise
+    return part
+
+
+async def _reserve_part(context: Context, intent: Intent) -> None:
+    quota_bytes = next((each.quota_bytes for each in context.candidates() if each.name == intent.backend), None)
+    try:
+        answer = await finish(context.metadata.reserve_part(intent, quota_bytes))
+    except BaseException as error:
+        if not isinstance(error, MetadataError) or isinstance(error, OutcomeUnknown):
+            await _release_part(context, intent.write_id, certainly_not_landed=True)
+        raise
+    if not answer.granted:
+        raise QuotaExceeded(intent.size_bytes, answer.free_bytes)
+    context.usage.reserved(intent.backend, intent.size_bytes)
+
+
+async def _upload_part(context: Context, upload: Upload, intent: Intent, source: StartedBody) -> Part:
+    backend = context.backends.get(upload.backend)
+    body = source.body
+    ask_for_digests(body, [backend.traits])
+    if upload.checksum_algorithm:
+        body.want_checksum(upload.checksum_algorithm)
+    stored = await backend.upload_part(
+        upload.storage_key,
+        upload.backend_upload_id,
+        intent.part_number,
+        source,
+        intent.size_bytes,
+        content_md5=body.content_md5 if backend.traits.verifies_content_md5 else "",
+    )
+    return Part(
+        part_number=intent.part_number,
+        size_bytes=intent.size_bytes,
+        etag=agreed_etag(backend, stored.etag, body.md5_hex),
+        backend_etag=stored.etag,
+        modified_ms=context.clock(),
+        digests=digests_of(body),
+    )
+
+
+async def _release_part(context: Context, write_id: str, *, certainly_not_landed: bool) -> None:
+    try:
+        await finish(context.metadata.release_part(write_id, certainly_not_landed=certainly_not_landed))
+    except MetadataError:
+        _forsake_part(context, write_id)
+
+
+def _forsake_part(context: Context, write_id: str) -> None:
+    context.forsaken.add(write_id, lambda: context.metadata.release_part(write_id, certainly_not_landed=False))
+
+
+async def abort_multipart_upload(context: Context, operation: AbortMultipartUpload) -> Deleted:
+    context.require_bucket(operation.bucket)
+    upload = await context.metadata.find_upload(operation.bucket, operation.key, operation.upload_id)
+    await finish(context.metadata.abort_upload(upload.upload_id, "upload_aborted", context.clock()))
+    context.wake_cleanup()
+    return Deleted()
+
+
+async def end_upload(context: Context, upload_id: str, reason: str) -> None:
+    """Give up an upload that failed; what cannot be recorded now, the stale-upload worker records later."""
+    try:
+        await finish(context.metadata.abort_upload(upload_id, reason, context.clock()))
+    except (MetadataError, NoSuchUpload):
+        return
+    context.wake_cleanup()
+
+
+async def list_parts(context: Context, operation: ListParts) -> PartsListed:
+    context.require_bucket(operation.bucket)
+    upload = await context.metadata.find_upload(operation.bucket, operation.key, operation.upload_id)
+    parts, truncated = await context.metadata.list_parts(upload.upload_id, operation.after, operation.max_parts)
+    return PartsListed(operation, upload, parts, truncated)
+
+
+async def list_multipart_uploads(context: Context, operation: ListMultipartUploads) -> UploadsListed:
+    context.require_bucket(operation.bucket)
+    page = await context.metadata.list_uploads(
+        operation.bucket,
+        operation.prefix,
+        operation.delimiter,
+        operation.key_marker,
+        operation.upload_id_marker,
+        operation.max_uploads,
+    )
+    return UploadsListed(operation, page.uploads, page.prefixes, page.truncated)

@@ -1,0 +1,26 @@
+"""What this process believes the backends hold: fresh enough to rank them, never used to admit a write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from s3o_proxy.domain.model import Usage
+
+
+class UsageView:
+    """Refreshed from the ledger by a worker; between refreshes our own reservations are added, so that Spread spreads."""
+
+    def __init__(self) -> None:
+        self._usage: dict[str, Usage] = {}
+
+    @property
+    def by_backend(self) -> Mapping[str, Usage]:
+        return self._usage
+
+    def refresh(self, usage: Mapping[str, Usage]) -> None:
+        self._usage = dict(usage)
+
+    def reserved(self, backend: str, size_bytes: int) -> None:
+        known = self._usage.get(backend, Usage(backend))
+        self._usage[backend] = replace(known, reserved_bytes=known.reserved_bytes + size_bytes)

@@ -1,0 +1,202 @@
+"""The write path: place → reserve → upload → commit, or abandon. Every new object goes through here, whatever its bytes come from.
+
+Reserve before upload: a crash in between leaves an intent without bytes, which the reaper clears; the other order would leave bytes that
+no row mentions. Commit before answer: a 200 is a promise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from s3o_proxy.backends.port import Backend, Traits
+from s3o_proxy.domain.errors import (
+    AllBackendsFailed,
+    BackendError,
+    BackendUnavailable,
+    MetadataError,
+    OutcomeUnknown,
+    QuotaExceeded,
+    WriteLost,
+)
+from s3o_proxy.domain.model import Conditions, Description, Digests, Intent, NewObject
+from s3o_proxy.domain.placement import Candidate, rank
+from s3o_proxy.domain.storage_key import key_metadata, storage_key
+from s3o_proxy.operations.context import Context
+from s3o_proxy.operations.finish import finish
+from s3o_proxy.s3.body import Body
+from s3o_proxy.s3.operation import ObjectWritten
+
+SETTLE_MS = 60_000
+"""How long bytes whose arrival is unknown may still be on their way before the cleanup deletes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An object about to be written."""
+
+    bucket: str
+    key: str
+    description: Description
+    conditions: Conditions
+
+
+async def write_object(context: Context, draft: Draft, body: Body) -> ObjectWritten:
+    """Store `body` as `draft` on the best backend that takes it. Raises NoSpace, BodyError, AllBackendsFailed, MetadataError, …"""
+    ranked = rank(context.candidates(), context.usage.by_backend, context.snapshot.config.routing_strategy, body.size_bytes)
+    source = StartedBody(body)
+    ask_for_digests(body, [context.backends.get(candidate.name).traits for candidate in ranked])
+    failures: dict[str, str] = {}
+    roomiest = 0
+    for candidate in ranked:
+        intent = new_intent(context, draft, candidate.name, body.size_bytes)
+        free = await reserve(context, intent, candidate)
+        if free is not None:
+            roomiest = max(roomiest, free)
+            continue
+        try:
+            return await _upload_and_commit(context, draft, intent, source)
+        except BackendError as error:
+            if source.started:
+                raise  # The client's bytes are spent; only the client can send them again.
+            failures[candidate.name] = str(error)
+    if failures:
+        raise AllBackendsFailed(failures)
+    raise QuotaExceeded(body.size_bytes, roomiest)
+
+
+def new_intent(context: Context, draft: Draft, backend: str, size_bytes: int) -> Intent:
+    write_id = context.new_id()
+    return Intent(
+        write_id=write_id,
+        bucket=draft.bucket,
+        key=draft.key,
+        backend=backend,
+        storage_key=storage_key(draft.bucket, draft.key, write_id),
+        size_bytes=size_bytes,
+        owner=context.instance,
+        created_ms=context.clock(),
+    )
+
+
+async def reserve(context: Context, intent: Intent, candidate: Candidate) -> int | None:
+    """None when granted, else the bytes that the backend has left."""
+    try:
+        answer = await finish(context.metadata.reserve_write(intent, candidate.quota_bytes))
+    except BaseException as error:
+        # Cancelled or unknown: the reservation may stand.
+        if not isinstance(error, MetadataError) or isinstance(error, OutcomeUnknown):
+            await abandon(context, intent.write_id, "reservation_interrupted", context.clock())
+        raise
+    if not answer.granted:
+        return answer.free_bytes
+    context.usage.reserved(intent.backend, intent.size_bytes)
+    return None
+
+
+async def _upload_and_commit(context: Context, draft: Draft, intent: Intent, source: StartedBody) -> ObjectWritten:
+    try:
+        backend = context.backends.get(intent.backend)
+        etag = await _upload(backend, draft, intent, source)
+        digests = digests_of(source.body)
+        new = NewObject(
+            bucket=draft.bucket,
+            key=draft.key,
+            write_id=intent.write_id,
+            size_bytes=intent.size_bytes,
+            etag=etag,
+            modified_ms=context.clock(),
+            description=draft.description,
+            digests=digests,
+        )
+        await commit(context, new, draft.conditions)
+    except (OutcomeUnknown, WriteLost):
+        raise  # Settled already, or to be settled by the reaper: see `commit`.
+    except BaseException as error:
+        await abandon(context, intent.write_id, "write_failed", _due_ms(context, error, source))
+        raise
+    return ObjectWritten(etag, digests)
+
+
+async def _upload(backend: Backend, draft: Draft, intent: Intent, source: StartedBody) -> str:
+    body = source.body
+    stored = await backend.put(
+        intent.storage_key,
+        source,
+        intent.size_bytes,
+        content_type=draft.description.headers.get("content-type", ""),
+        metadata=key_metadata(draft.bucket, draft.key, intent.write_id),
+        content_md5=body.content_md5 if backend.traits.verifies_content_md5 else "",
+    )
+    return agreed_etag(backend, stored.etag, body.md5_hex)
+
+
+async def commit(context: Context, new: NewObject, conditions: Conditions) -> None:
+    """Make `new` visible. On OutcomeUnknown nothing is touched (I8): the reaper asks the ledger how it ended."""
+    try:
+        await finish(context.metadata.commit_write(new, conditions))
+    except OutcomeUnknown:
+        forsake(context, new.write_id, "commit_unknown", context.clock())
+        raise
+    except WriteLost:
+        context.wake_cleanup()
+        raise
+    context.wake_cleanup()  # It may have displaced an older copy.
+
+
+async def abandon(context: Context, write_id: str, reason: str, due_ms: int) -> None:
+    """Turn the intent into a cleanup row, cancelled or not; if the database cannot be told now, the reaper tells it."""
+    try:
+        await finish(context.metadata.abandon_write(write_id, reason, due_ms))
+    except MetadataError:
+        forsake(context, write_id, reason, due_ms)
+    context.wake_cleanup()
+
+
+def forsake(context: Context, write_id: str, reason: str, due_ms: int) -> None:
+    context.forsaken.add(write_id, lambda: context.metadata.abandon_write(write_id, reason, due_ms))
+
+
+def _due_ms(context: Context, error: BaseException, source: StartedBody) -> int:
+    """When the bytes of a failed write may be deleted: at once where they certainly never formed an object."""
+    complete = source.handed_over_bytes >= source.body.size_bytes
+    certain = isinstance(error, BackendError) and not error.ambiguous
+    return context.clock() + (SETTLE_MS if complete and not certain else 0)
+
+
+class StartedBody:
+    """A body that knows how much of it was handed over: bytes once taken cannot be sent to a second backend."""
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+        self.started = False
+        self.handed_over_bytes = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        self.started = True
+        async for piece in self.body:
+            self.handed_over_bytes += len(piece)
+            yield piece
+
+
+def ask_for_digests(body: Body, traits: list[Traits]) -> None:
+    """Compute no MD5 that somebody else vouches for: 64 MiB of it cost three times as much as moving them."""
+    if any(not each.etag_is_md5 for each in traits):
+        body.want_md5()
+    elif body.content_md5 and all(each.verifies_content_md5 for each in traits):
+        body.hand_on_md5()
+
+
+def agreed_etag(backend: Backend, backend_etag: str, md5_hex: str) -> str:
+    """The ETag of these bytes. Where both the backend and we know their MD5, the two must agree: else they changed on the way."""
+    if not backend.traits.etag_is_md5:
+        return md5_hex
+    if md5_hex and md5_hex != backend_etag:
+        raise BackendUnavailable(backend.name, f"stored bytes with MD5 {backend_etag}, was sent {md5_hex}")
+    return backend_etag
+
+
+def digests_of(body: Body) -> Digests:
+    """What the client vouched for, or CRC64NVME where it asked for nothing, as S3 does."""
+    checksums = dict(body.checksums) or {"CRC64NVME": body.content_hash}
+    return Digests(content_hash=body.content_hash, checksums=checksums)

@@ -1,0 +1,36 @@
+"""Aborts multipart uploads that nobody completed for `spec.cleanup.multipartStaleTimeout`: their parts hold quota for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from s3o_proxy.domain.errors import NoSuchUpload
+from s3o_proxy.metadata.port import Metadata
+from s3o_proxy.workers.report import Report
+
+BATCH = 100
+
+
+class AbortStaleUploads:
+    name = "abort_stale_uploads"
+    singleton = True
+    period_ms = 600_000
+
+    def __init__(
+        self, metadata: Metadata, stale_after_ms: Callable[[], int], clock: Callable[[], int], wake_cleanup: Callable[[], None]
+    ) -> None:
+        self._metadata, self._stale_after_ms, self._clock, self._wake_cleanup = metadata, stale_after_ms, clock, wake_cleanup
+
+    async def run_once(self) -> Report:
+        now = self._clock()
+        stale = await self._metadata.stale_uploads(now - self._stale_after_ms(), now, BATCH)
+        aborted = 0
+        for upload in stale:
+            try:
+                await self._metadata.abort_upload(upload.upload_id, "upload_stale", now)
+            except NoSuchUpload:
+                continue  # Completed or aborted since we looked.
+            aborted += 1
+        if aborted:
+            self._wake_cleanup()
+        return Report(done=aborted, more=len(stale) == BATCH)

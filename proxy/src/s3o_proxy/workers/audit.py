@@ -1,0 +1,105 @@
+"""The audit: do rows, bytes on the backends, and counters say the same? It changes nothing.
+
+It may run beside live proxies: a difference counts only if it is still there when looked at a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+
+from s3o_proxy.backends.port import Backend
+from s3o_proxy.domain.errors import BackendNotFound
+from s3o_proxy.domain.model import Usage
+from s3o_proxy.metadata.port import Mention, Metadata
+
+_LOOKS = 3
+"""How often counters are compared before a difference is believed: a commit between two reads is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that should not be. `what` is one of: counter, quota, unmentioned, missing, size, upload."""
+
+    backend: str
+    what: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.backend}: {self.what}: {self.detail}"
+
+
+async def audit(metadata: Metadata, backends: Mapping[str, Backend], quotas: Mapping[str, int | None]) -> AsyncIterator[Difference]:
+    """Every difference there is, backend by backend. `quotas` in bytes, None for none."""
+    async for difference in _audit_counters(metadata, quotas):
+        yield difference
+    for backend in backends.values():
+        async for difference in _audit_backend(metadata, backend, quotas.get(backend.name)):
+            yield difference
+
+
+async def _audit_counters(metadata: Metadata, quotas: Mapping[str, int | None]) -> AsyncIterator[Difference]:
+    counted, usage = await metadata.counted_usage(), await metadata.usage()
+    for _ in range(_LOOKS - 1):
+        if _same(counted, usage):
+            break
+        counted, usage = await metadata.counted_usage(), await metadata.usage()
+    for name in sorted(counted.keys() | usage.keys()):
+        rows, counter = counted.get(name, Usage(name)), usage.get(name, Usage(name))
+        for field in ("used_bytes", "orphan_bytes", "reserved_bytes", "objects"):
+            if getattr(rows, field) != getattr(counter, field):
+                yield Difference(name, "counter", f"{field} says {getattr(counter, field)}, the rows sum to {getattr(rows, field)}")
+        quota = quotas.get(name)
+        if quota is not None and counter.held_bytes > quota:
+            yield Difference(name, "quota", f"{counter.held_bytes} bytes used, orphaned and reserved; the quota is {quota}")
+
+
+def _same(counted: Mapping[str, Usage], usage: Mapping[str, Usage]) -> bool:
+    return all(counted.get(name, Usage(name)) == usage.get(name, Usage(name)) for name in counted.keys() | usage.keys())
+
+
+async def _audit_backend(metadata: Metadata, backend: Backend, quota: int | None) -> AsyncIterator[Difference]:
+    # Bytes before rows: what is written meanwhile is then mentioned by a row that we still read.
+    listed = {found.key: found.size_bytes async for found in backend.list()}
+    uploads = [found async for found in backend.list_multipart()]
+    mentions = {mention.storage_key: mention async for mention in metadata.mentions(backend.name)}
+    for key, size_bytes in listed.items():
+        difference = await _check_listed(metadata, backend, key, size_bytes, mentions.get(key))
+        if difference:
+            yield difference
+    for key, mention in mentions.items():
+        if mention.kind == "copy" and key not in listed and await _still_missing(metadata, backend, key):
+            yield Difference(backend.name, "missing", f"{key} has a copy row of {mention.size_bytes} bytes and is not there")
+    for upload in uploads:
+        if upload.key not in mentions and await metadata.mentioned(backend.name, upload.key) is None:
+            yield Difference(backend.name, "upload", f"{upload.key} has a multipart upload {upload.upload_id} that no row mentions")
+    held = sum(listed.values())
+    if quota is not None and held > quota:
+        yield Difference(backend.name, "quota", f"holds {held} bytes; the quota is {quota}")
+
+
+async def _check_listed(metadata: Metadata, backend: Backend, key: str, size_bytes: int, mention: Mention | None) -> Difference | None:
+    mention = mention or await metadata.mentioned(backend.name, key)
+    if mention is None:
+        if await _gone(backend, key):
+            return None  # It was being cleaned up while we looked.
+        return Difference(backend.name, "unmentioned", f"{key} has {size_bytes} bytes that no row mentions")
+    if mention.kind == "copy" and mention.size_bytes != size_bytes:
+        return Difference(backend.name, "size", f"{key} has {size_bytes} bytes, its row says {mention.size_bytes}")
+    return None
+
+
+async def _still_missing(metadata: Metadata, backend: Backend, key: str) -> bool:
+    """Not there, and a live row still says that it is (committed after the listing, or deleted since, are both fine)."""
+    if not await _gone(backend, key):
+        return False
+    mention = await metadata.mentioned(backend.name, key)
+    return mention is not None and mention.kind == "copy"
+
+
+async def _gone(backend: Backend, key: str) -> bool:
+    try:
+        await backend.head(key)
+    except BackendNotFound:
+        return True
+    return False

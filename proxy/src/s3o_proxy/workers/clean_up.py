@@ -1,0 +1,97 @@
+"""Deletes bytes that no row calls live any more: displaced, deleted, abandoned, aborted.
+
+Rows are claimed for a while, so any number of processes share the queue. Bytes first, row second: a crash in between deletes twice, which
+is harmless; the other order would forget bytes. A row out of attempts goes to the dead-letter queue, where its bytes still count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+
+from s3o_proxy.backends.port import Backend
+from s3o_proxy.backends.registry import Backends
+from s3o_proxy.domain.cleanup import MAX_ATTEMPTS, next_try_ms
+from s3o_proxy.domain.errors import BackendError
+from s3o_proxy.domain.model import CleanupItem
+from s3o_proxy.metadata.port import Metadata
+from s3o_proxy.workers.report import Report
+
+BATCH = 1000
+"""As many as one DeleteObjects takes."""
+CLAIM_MS = 300_000
+
+
+class CleanUp:
+    name = "clean_up"
+    singleton = False
+    period_ms = 30_000
+
+    def __init__(
+        self, metadata: Metadata, backends: Backends, owner: str, clock: Callable[[], int], concurrency: Callable[[], int]
+    ) -> None:
+        self._metadata, self._backends, self._owner, self._clock, self._concurrency = metadata, backends, owner, clock, concurrency
+
+    async def run_once(self) -> Report:
+        items = await self._metadata.claim_cleanup(self._owner, self._clock(), CLAIM_MS, BATCH)
+        by_backend = [(name, list(group)) for name, group in groupby(sorted(items, key=_backend_of), key=_backend_of)]
+        async with asyncio.TaskGroup() as group:
+            runs = [group.create_task(self._clean_backend(name, mine)) for name, mine in by_backend]
+        failed = sum(run.result() for run in runs)
+        return Report(done=len(items) - failed, failed=failed, more=len(items) == BATCH)
+
+    async def _clean_backend(self, name: str, items: Sequence[CleanupItem]) -> int:
+        """Returns how many failed."""
+        try:
+            failures = await self._delete_bytes(self._backends.get(name), items)
+        except BackendError as error:
+            failures = {item.item_id: str(error) for item in items}
+        await self._metadata.finish_cleanup([item.item_id for item in items if item.item_id not in failures])
+        await self._record_failures(items, failures)
+        return len(failures)
+
+    async def _delete_bytes(self, backend: Backend, items: Sequence[CleanupItem]) -> dict[int, str]:
+        """Abort uploads first: a part that arrives after its upload's abort has nowhere to go. Returns failures by item."""
+        failures: dict[int, str] = {}
+        limit = asyncio.Semaphore(self._concurrency())
+
+        async def abort(item: CleanupItem) -> None:
+            async with limit:
+                try:
+                    await _abort_upload(backend, item)
+                except BackendError as error:
+                    failures[item.item_id] = str(error)
+
+        async with asyncio.TaskGroup() as group:
+            for item in items:
+                if item.reason.startswith("upload"):
+                    group.create_task(abort(item))
+        refused = await backend.delete_many([item.storage_key for item in items if item.item_id not in failures])
+        failures.update({item.item_id: refused[item.storage_key] for item in items if item.storage_key in refused})
+        return failures
+
+    async def _record_failures(self, items: Sequence[CleanupItem], failures: Mapping[int, str]) -> None:
+        now = self._clock()
+        for item in items:
+            why = failures.get(item.item_id)
+            if why is None:
+                continue
+            if item.attempts + 1 >= MAX_ATTEMPTS:
+                await self._metadata.bury_cleanup(item.item_id, why, now)
+            else:
+                await self._metadata.retry_cleanup(item.item_id, why, next_try_ms(now, item.attempts))
+
+
+async def _abort_upload(backend: Backend, item: CleanupItem) -> None:
+    if item.backend_upload_id:
+        await backend.abort_multipart(item.storage_key, item.backend_upload_id)
+        return
+    # The process died between asking the backend for an upload and recording its id: the storage key names it, too.
+    async for found in backend.list_multipart():
+        if found.key == item.storage_key:
+            await backend.abort_multipart(found.key, found.upload_id)
+
+
+def _backend_of(item: CleanupItem) -> str:
+    return item.backend
