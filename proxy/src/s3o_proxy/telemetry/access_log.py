@@ -1,0 +1,89 @@
+"""One log line for each request, written in batches: a busy proxy writes thousands a second.
+
+A line holds only what is named here: the path without its query (which may carry a signature), no header, no body. So nothing in it
+needs to be searched for secrets (I7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO
+
+import orjson
+
+from s3o_proxy.telemetry.logs import timestamp
+
+_FLUSH_AFTER_S = 0.2
+_BATCH_LINES = 500
+
+_logger = logging.getLogger("s3o_proxy.access")
+"""Only asked for its level: access lines are `info`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """`path` as it was sent, without the query. `credential` is its name (`bucket/name`), empty for a request that proved none.
+    `code` is the S3 error code, empty for a success."""
+
+    request_id: str
+    peer: str
+    credential: str
+    method: str
+    path: str
+    operation: str
+    status: int
+    code: str
+    duration_s: float
+    received_bytes: int
+    sent_bytes: int
+
+
+class AccessLog:
+    """`flush` before the process ends; a running event loop does it otherwise."""
+
+    def __init__(self, stream: IO[bytes] | None = None, clock_s: Callable[[], float] = time.time) -> None:
+        self._stream = stream if stream is not None else sys.stderr.buffer
+        self._clock_s = clock_s
+        self._waiting: list[tuple[float, Access]] = []
+
+    def write(self, access: Access) -> None:
+        if not _logger.isEnabledFor(logging.INFO):
+            return
+        self._waiting.append((self._clock_s(), access))
+        if len(self._waiting) >= _BATCH_LINES:
+            self.flush()
+        elif len(self._waiting) == 1:
+            asyncio.get_running_loop().call_later(_FLUSH_AFTER_S, self.flush)
+
+    def flush(self) -> None:
+        if not self._waiting:
+            return
+        batch, self._waiting = self._waiting, []
+        self._stream.write(b"".join(_line(ended_s, access) for ended_s, access in batch))
+        self._stream.flush()
+
+
+def _line(ended_s: float, access: Access) -> bytes:
+    return orjson.dumps(
+        {
+            "time": timestamp(ended_s),
+            "level": "info",
+            "logger": _logger.name,
+            "message": f"{access.method} {access.path} {access.status}",
+            "request_id": access.request_id,
+            "peer": access.peer,
+            "credential": access.credential,
+            "operation": access.operation,
+            "status": access.status,
+            "code": access.code,
+            "duration_ms": round(access.duration_s * 1000, 3),
+            "received_bytes": access.received_bytes,
+            "sent_bytes": access.sent_bytes,
+        },
+        option=orjson.OPT_APPEND_NEWLINE,
+    )
