@@ -1,0 +1,202 @@
+"""Custom resources and Secrets → one FleetConfig, and a rejection for each resource that cannot be served.
+
+Pure: the operator calls it with what the API server holds, `s3o run` with what files hold. A bad backend or bucket is left out by name
+and the rest is served; a bad orchestrator is fatal, since nothing can be served without it.
+
+What two resources both want, the older one has, whatever else may be wrong with it: if a fault in the older one promoted the younger,
+the data of one would appear under the name of the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC
+
+from s3o_crds.compiled import BackendConfig, BucketConfig, CredentialConfig, FleetConfig, SecretRef
+from s3o_crds.digest import digest_of
+from s3o_crds.parse import Secret
+from s3o_crds.resolve import (
+    Refused,
+    SecretBook,
+    SecretReader,
+    physical_location,
+    resolve_backend,
+    resolve_cleanup,
+    resolve_credential,
+    resolve_database,
+    resolve_server,
+)
+from s3o_crds.v1alpha1 import S3Orchestrator, StorageBackend, VirtualBucket
+
+
+@dataclass(frozen=True, order=True)
+class Rejection:
+    """Why one resource is not served. `reason`: CamelCase, as in a condition; `message`: a sentence that holds no secret."""
+
+    kind: str
+    namespace: str
+    name: str
+    reason: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}: {self.reason}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """`config` is None when the orchestrator itself is refused. `secret_values` holds exactly the secrets that the config names."""
+
+    config: FleetConfig | None
+    secret_values: Mapping[SecretRef, str] = field(repr=False)
+    rejections: tuple[Rejection, ...] = ()
+
+
+def compile(  # noqa: A001  the name that the design gives it; the builtin is not used here
+    orchestrator: S3Orchestrator,
+    backends: Iterable[StorageBackend],
+    buckets: Iterable[VirtualBucket],
+    secrets: Iterable[Secret],
+    *,
+    generation: int = 1,
+    previous: FleetConfig | None = None,
+) -> Compilation:
+    """Resources that refer to another orchestrator are ignored.
+
+    With `previous`, an unchanged config keeps its generation and a changed one gets a higher one; never less than `generation` then.
+    """
+    book = SecretBook(secrets)
+    own = SecretReader(book, orchestrator.namespace)
+    try:
+        server, database = resolve_server(orchestrator, own), resolve_database(orchestrator, own)
+    except Refused as refused:
+        return Compilation(None, {}, (_rejection(orchestrator, refused),))
+    served_backends, backend_values, backend_rejections = _compile_backends(orchestrator, backends, book)
+    served_buckets, bucket_values, bucket_rejections = _compile_buckets(orchestrator, buckets, book)
+    values = own.values | backend_values | bucket_values
+    config = FleetConfig(
+        name=orchestrator.name,
+        generation=generation,
+        server=server,
+        database=database,
+        routing_strategy=orchestrator.spec.routing.strategy,
+        cleanup=resolve_cleanup(orchestrator),
+        backends=tuple(sorted(served_backends, key=lambda backend: (backend.order, backend.name))),
+        buckets=tuple(sorted(served_buckets, key=lambda bucket: bucket.name)),
+    )
+    return Compilation(_numbered(config, values, previous), values, tuple(sorted(backend_rejections + bucket_rejections)))
+
+
+def _compile_backends(
+    orchestrator: S3Orchestrator, backends: Iterable[StorageBackend], book: SecretBook
+) -> tuple[list[BackendConfig], dict[SecretRef, str], list[Rejection]]:
+    served: list[BackendConfig] = []
+    values: dict[SecretRef, str] = {}
+    rejections: list[Rejection] = []
+    names, places = _Claims("BackendNameConflict"), _Claims("SameBucketTwice")
+    for backend in sorted((one for one in backends if _belongs(one, orchestrator)), key=_age):
+        secrets = SecretReader(book, backend.namespace)
+        try:
+            _refuse_foreign_namespace(backend, orchestrator)
+            names.claim(backend.backend_name, backend, f"the name {backend.backend_name} is already taken by")
+            places.claim(physical_location(backend), backend, "its bytes would be counted twice: endpoint and bucket are those of")
+            served.append(resolve_backend(backend, secrets))
+            values |= secrets.values
+        except Refused as refused:
+            rejections.append(_rejection(backend, refused))
+    return served, values, rejections
+
+
+def _compile_buckets(
+    orchestrator: S3Orchestrator, buckets: Iterable[VirtualBucket], book: SecretBook
+) -> tuple[list[BucketConfig], dict[SecretRef, str], list[Rejection]]:
+    served: list[BucketConfig] = []
+    values: dict[SecretRef, str] = {}
+    rejections: list[Rejection] = []
+    names, keys = _Claims("BucketNameConflict"), _Claims("AccessKeyConflict")
+    for bucket in sorted((one for one in buckets if _belongs(one, orchestrator)), key=_age):
+        secrets = SecretReader(book, bucket.namespace)
+        try:
+            _refuse_foreign_namespace(bucket, orchestrator)
+            names.claim(bucket.bucket_name, bucket, f"the name {bucket.bucket_name} is already taken by")
+            credentials = _resolve_credentials(bucket, secrets, keys)
+        except Refused as refused:
+            rejections.append(_rejection(bucket, refused))
+            continue
+        most_uploads = bucket.spec.max_multipart_uploads or None
+        served.append(BucketConfig(name=bucket.bucket_name, max_multipart_uploads=most_uploads, credentials=credentials))
+        values |= secrets.values
+    return served, values, rejections
+
+
+def _resolve_credentials(bucket: VirtualBucket, secrets: SecretReader, keys: _Claims) -> tuple[CredentialConfig, ...]:
+    if not bucket.spec.credentials:
+        raise Refused("NoCredentials", "spec.credentials is empty: nobody could use the bucket")
+    resolved: list[CredentialConfig] = []
+    problems: list[Refused] = []
+    for credential in bucket.spec.credentials:
+        try:
+            config = resolve_credential(credential, secrets)
+            resolved.append(config)
+            identity = (config.type, secrets.values[config.token or config.access_key_id])
+            what = "token" if config.type == "Token" else "access key id"
+            keys.claim(identity, bucket, f"the {what} of credential {credential.name} is already in use by")
+        except Refused as refused:
+            problems.append(refused)  # not raised yet: the keys of the other credentials are claimed all the same
+    if problems:
+        raise Refused(problems[0].reason, "; ".join(problem.message for problem in problems))
+    return tuple(sorted(resolved, key=lambda credential: credential.name))
+
+
+class _Claims:
+    """Who has what. Asked in the order of age, so that the oldest wins."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+        self._owners: dict[object, StorageBackend | VirtualBucket] = {}
+
+    def claim(self, thing: object, claimant: StorageBackend | VirtualBucket, refusal: str) -> None:
+        owner = self._owners.get(thing)
+        if owner is not None:
+            who = "this object itself" if owner is claimant else f"the older {owner.kind} {owner.namespace}/{owner.name}"
+            raise Refused(self._reason, f"{refusal} {who}")
+        self._owners[thing] = claimant
+
+
+def _belongs(resource: StorageBackend | VirtualBucket, orchestrator: S3Orchestrator) -> bool:
+    ref = resource.spec.orchestrator_ref
+    return (ref.namespace or resource.namespace, ref.name) == (orchestrator.namespace, orchestrator.name)
+
+
+def _refuse_foreign_namespace(resource: StorageBackend | VirtualBucket, orchestrator: S3Orchestrator) -> None:
+    if resource.namespace != orchestrator.namespace:
+        where = f"S3Orchestrator {orchestrator.namespace}/{orchestrator.name}"
+        raise Refused(
+            "NotAllowedByOrchestrator", f"{where} takes only objects of its own namespace, and this one is in {resource.namespace}"
+        )
+
+
+def _age(resource: StorageBackend | VirtualBucket) -> tuple[float, str, str]:
+    """Files have no age, and count as younger than what the API server holds; among equals the name decides."""
+    created = resource.metadata.creation_timestamp
+    seconds = math.inf if created is None else created.replace(tzinfo=created.tzinfo or UTC).timestamp()
+    return seconds, resource.namespace, resource.name
+
+
+def _numbered(config: FleetConfig, values: Mapping[SecretRef, str], previous: FleetConfig | None) -> FleetConfig:
+    if previous is not None:
+        unchanged = _with_digest(config.model_copy(update={"generation": previous.generation}), values)
+        if unchanged.digest == previous.digest:
+            return unchanged
+        config = config.model_copy(update={"generation": max(config.generation, previous.generation + 1)})
+    return _with_digest(config, values)
+
+
+def _with_digest(config: FleetConfig, values: Mapping[SecretRef, str]) -> FleetConfig:
+    return config.model_copy(update={"digest": digest_of(config, values)})
+
+
+def _rejection(resource: S3Orchestrator | StorageBackend | VirtualBucket, refused: Refused) -> Rejection:
+    return Rejection(resource.kind, resource.namespace, resource.name, refused.reason, refused.message)

@@ -1,0 +1,109 @@
+"""StorageBackend: one bucket at one S3 provider, and how much of it may be used."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from s3o_crds.meta import CASecretRef, KeyPairRef, OrchestratorRef, Resource, Rule, Section, Status, Usage, immutable
+from s3o_crds.providers import NEEDS_REGION, Provider
+from s3o_crds.values import LABEL_PATTERN, ByteSize, EndpointURL, Label, PhysicalBucket, PositiveDuration, Region
+
+
+def _largest_object_fits(quota: Quota) -> bool:
+    limit, largest = quota.bytes, quota.max_object_size
+    return limit is None or largest is None or limit.bytes == 0 or largest.bytes <= limit.bytes
+
+
+class Quota(Section):
+    rules = (
+        Rule(
+            "!has(self.bytes) || !has(self.maxObjectSize) || quantity(string(self.bytes)).compareTo(quantity('0')) == 0"
+            " || quantity(string(self.maxObjectSize)).compareTo(quantity(string(self.bytes))) <= 0",
+            "maxObjectSize must not exceed bytes",
+            holds=_largest_object_fits,
+        ),
+    )
+
+    bytes: ByteSize | None = None
+    """Most bytes that we keep on this backend, as a quantity such as 20Gi. Never exceeded, not by a byte."""
+    max_object_size: ByteSize | None = None
+    """Largest object (or part of a multipart upload) that is put here, as a quantity."""
+
+
+class Timeouts(Section):
+    request: PositiveDuration = PositiveDuration("30s")
+    """To connect, and from the end of a request to the first byte of its answer."""
+    stall: PositiveDuration = PositiveDuration("30s")
+    """Between two pieces of a body, in either direction. A slow transfer goes on; one that stands still fails."""
+
+
+class StorageBackendSpec(Section):
+    rules = (
+        immutable("backendName"),
+        Rule(
+            f"!(self.provider in [{', '.join(f'{name!r}' for name in NEEDS_REGION)}]) || has(self.region)",
+            f"region is needed with provider {', '.join(NEEDS_REGION)}",
+            holds=lambda spec: spec.provider not in NEEDS_REGION or spec.region is not None,
+        ),
+    )
+
+    orchestrator_ref: OrchestratorRef
+    """The S3Orchestrator that this backend serves; immutable."""
+    backend_name: Label | None = None
+    """Identity of the backend in the metadata; immutable; by default metadata.name. The oldest claim to a name wins."""
+    order: Annotated[int, Field(ge=0, le=1_000_000)] = 100
+    """Pack fills backends in ascending order; ties go by name."""
+    state: Literal["Active", "Cordoned"] = "Active"
+    """Active takes new objects. Cordoned takes none; what lies there is still read and deleted."""
+    provider: Provider = "Generic"
+    """Preset of region, forcePathStyle, unsignedPayload and etagIsMD5."""
+    endpoint: EndpointURL
+    """Scheme, host and port of the provider's S3 endpoint, without a path."""
+    region: Region | None = None
+    """Region that requests are signed for; by default the provider's preset."""
+    bucket: PhysicalBucket
+    """The bucket at the provider. It must exist, and nobody else may write to it."""
+    credentials_secret_ref: KeyPairRef
+    """Secret with the key pair that may read, write, list and delete in the bucket."""
+    ca_secret_ref: CASecretRef | None = None
+    """Secret with the certificates to trust for the endpoint; by default those of the system."""
+    force_path_style: bool | None = None
+    """Whether the bucket stands in the path of the URL instead of its host; by default the provider's preset."""
+    unsigned_payload: bool | None = None
+    """Whether bodies are sent as UNSIGNED-PAYLOAD, so that they stream without being hashed first; by default the provider's preset."""
+    etag_is_md5: Annotated[bool | None, Field(alias="etagIsMD5")] = None
+    """Whether the ETag of a plain PUT, and of a part, is the MD5 of its bytes, so that we need not compute it; by default the preset."""
+    quota: Quota | None = None
+    """How much may be stored; absent or 0 means unlimited."""
+    timeouts: Timeouts | None = None
+    """When a request to this backend is given up."""
+
+
+class StorageBackendStatus(Status):
+    phase: Literal["Pending", "Ready", "Degraded", "Cordoned", "Failed"] | None = None
+    """The state in one word."""
+    usage: Usage | None = None
+    """What is stored on this backend."""
+
+
+class StorageBackend(Resource):
+    """One bucket at one S3 provider, and how much of it an S3Orchestrator may use."""
+
+    rules = (
+        Rule(
+            f"has(self.spec.backendName) || (size(self.metadata.name) <= 63 && self.metadata.name.matches('{LABEL_PATTERN}'))",
+            "metadata.name is no valid backend name (at most 63 characters, no dot): set spec.backendName",
+            holds=lambda backend: backend.spec.backend_name is not None or (len(backend.name) <= 63 and "." not in backend.name),
+        ),
+    )
+
+    spec: StorageBackendSpec
+    """What is wanted."""
+    status: StorageBackendStatus | None = None
+    """What was observed."""
+
+    @property
+    def backend_name(self) -> str:
+        return self.spec.backend_name or self.name

@@ -1,0 +1,203 @@
+"""S3Orchestrator: one endpoint, its metadata, and how it chooses among its backends."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.alias_generators import to_camel
+
+from s3o_crds.meta import CASecretRef, Observation, Resource, Rule, SecretKeyRef, Section, Status, Usage
+from s3o_crds.values import DomainName, Duration, PositiveByteSize, PositiveDuration, Region, SecretName
+
+
+class Proxy(Section):
+    replicas: Annotated[int, Field(ge=0, le=500)] = 1
+    """Number of proxies. SQLite has one at most."""
+
+
+class TLS(Section):
+    secret_name: SecretName
+    """Secret of type kubernetes.io/tls, in the namespace of this object: tls.crt and tls.key."""
+    min_version: Literal["1.2", "1.3"] = "1.2"
+    """Oldest version of TLS that is spoken."""
+
+
+class Server(Section):
+    region: Region = "us-east-1"
+    """Region that clients sign for, and that GetBucketLocation answers."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severity that is logged."""
+    max_object_size: PositiveByteSize = PositiveByteSize("5Ti")
+    """Largest object that a client may store, as a quantity."""
+    max_concurrent_requests: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Requests that one proxy works on at once; more are answered SlowDown."""
+    read_header_timeout: PositiveDuration = PositiveDuration("10s")
+    """From the first byte of a request's head to its last."""
+    stall_timeout: PositiveDuration = PositiveDuration("30s")
+    """A client that sends or takes nothing for this long, while it is its turn, is given up."""
+    idle_timeout: PositiveDuration = PositiveDuration("120s")
+    """How long a connection is kept between two requests."""
+    shutdown_delay: Duration = Duration("0s")
+    """How long readiness says no before the listener closes."""
+    shutdown_grace: Duration = Duration("5m")
+    """How long requests in flight may take to finish after that."""
+    presigned_sig_v2: bool = False
+    """Whether URLs presigned by signature version 2 are accepted, which old clients make for us-east-1."""
+    virtual_host_domain: DomainName | None = None
+    """With s3.example.com, a request to photos.s3.example.com addresses the bucket photos, too."""
+    tls: TLS | None = None
+    """Serve https; absent means http."""
+
+
+_URI_EXCLUDES = ("host", "port", "database", "user", "password_secret_ref", "ssl_mode")
+_POSTGRES_ONLY = (*_URI_EXCLUDES, "uri_secret_ref", "ca_secret_ref")
+
+
+def _any_set(database: Any, fields: tuple[str, ...]) -> bool:
+    return any(getattr(database, field) is not None for field in fields)
+
+
+def _any_set_cel(fields: tuple[str, ...]) -> str:
+    return "(" + " || ".join(f"has(self.{to_camel(field)})" for field in fields) + ")"
+
+
+class Database(Section):
+    rules = (
+        Rule(
+            f"self.driver != 'SQLite' || !{_any_set_cel(_POSTGRES_ONLY)}",
+            "driver SQLite takes only path",
+            holds=lambda database: database.driver != "SQLite" or not _any_set(database, _POSTGRES_ONLY),
+        ),
+        Rule(
+            "self.driver != 'Postgres' || !has(self.path)",
+            "path goes with driver SQLite only",
+            "path",
+            holds=lambda database: database.driver != "Postgres" or database.path is None,
+        ),
+        Rule(
+            f"!has(self.uriSecretRef) || !{_any_set_cel(_URI_EXCLUDES)}",
+            "uriSecretRef excludes host, port, database, user, passwordSecretRef and sslMode, which stand in the URI",
+            holds=lambda database: database.uri_secret_ref is None or not _any_set(database, _URI_EXCLUDES),
+        ),
+        Rule(
+            "self.driver != 'Postgres' || has(self.uriSecretRef) || (has(self.host) && has(self.database) && has(self.user))",
+            "driver Postgres needs uriSecretRef, or host, database and user",
+            holds=lambda database: (
+                database.driver != "Postgres"
+                or database.uri_secret_ref is not None
+                or None not in (database.host, database.database, database.user)
+            ),
+        ),
+    )
+
+    driver: Literal["SQLite", "Postgres"] = "SQLite"
+    """SQLite is embedded, for one proxy with a disk of its own. Postgres is for any number of proxies."""
+    path: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00]+$")] | None = None
+    """File of the SQLite database, relative to the working directory of the proxy; by default s3o.db."""
+    host: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9/:][A-Za-z0-9/:._-]*$")] | None = None
+    """Host of PostgreSQL, or the directory of its socket."""
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Port of PostgreSQL; by default 5432."""
+    database: Annotated[str, Field(min_length=1, max_length=63)] | None = None
+    """Name of the database."""
+    user: Annotated[str, Field(min_length=1, max_length=63)] | None = None
+    """User of the database."""
+    password_secret_ref: SecretKeyRef | None = None
+    """Secret with the user's password."""
+    uri_secret_ref: SecretKeyRef | None = None
+    """Secret with a URI such as postgresql://user:password@host:5432/database; instead of the fields above."""
+    ssl_mode: Literal["disable", "prefer", "require", "verify-full"] | None = None
+    """How the connection is encrypted, in the words of libpq; by default prefer."""
+    ca_secret_ref: CASecretRef | None = None
+    """Secret with the certificates to trust; by default those of the system."""
+
+
+class Routing(Section):
+    strategy: Literal["Pack", "Spread"] = "Pack"
+    """Pack fills backends in their order. Spread writes to the one that is least full."""
+
+
+class Cleanup(Section):
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = 10
+    """Deletions on backends at once."""
+    multipart_stale_timeout: PositiveDuration = PositiveDuration("24h")
+    """A multipart upload that was not touched for this long is aborted."""
+
+
+def _sqlite_has_one_proxy(spec: S3OrchestratorSpec) -> bool:
+    return (spec.database is not None and spec.database.driver == "Postgres") or spec.proxy.replicas <= 1
+
+
+class S3OrchestratorSpec(Section):
+    rules = (
+        Rule(
+            "(has(self.database) && self.database.driver == 'Postgres') || self.proxy.replicas <= 1",
+            "driver SQLite allows one proxy: set proxy.replicas to 1, or database.driver to Postgres",
+            "proxy",
+            holds=_sqlite_has_one_proxy,
+        ),
+        Rule(
+            "(has(self.database) ? self.database.driver : 'SQLite') == (has(oldSelf.database) ? oldSelf.database.driver : 'SQLite')",
+            "database.driver is immutable: the metadata would stay behind",
+        ),
+    )
+
+    proxy: Annotated[Proxy, Field(json_schema_extra={"default": {}})] = Proxy()
+    """The proxies that serve the endpoint."""
+    server: Server = Server()
+    """How the endpoint behaves."""
+    database: Database | None = None
+    """Where the metadata lives; by default SQLite in s3o.db."""
+    routing: Routing = Routing()
+    """How a backend is chosen for a new object."""
+    cleanup: Cleanup = Cleanup()
+    """How bytes that no object needs any more are removed."""
+
+
+class ProxyStatus(Observation):
+    replicas: Annotated[int, Field(ge=0, le=500)] | None = None
+    """Proxies that exist; read by the scale subresource."""
+    selector: Annotated[str, Field(max_length=1024)] | None = None
+    """Labels of their pods; read by the scale subresource."""
+    summary: Annotated[str, Field(max_length=64)] | None = None
+    """Ready of wanted, such as 3/3."""
+
+
+class Count(Observation):
+    total: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    """How many belong to this orchestrator."""
+    ready: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    """How many of them are ready."""
+    summary: Annotated[str, Field(max_length=64)] | None = None
+    """Ready of total, such as 2/3."""
+
+
+class S3OrchestratorStatus(Status):
+    phase: Literal["Pending", "Deploying", "Ready", "Degraded", "Deleting"] | None = None
+    """The state in one word."""
+    proxy: ProxyStatus | None = None
+    """The proxies."""
+    backends: Count | None = None
+    """StorageBackends of this orchestrator."""
+    buckets: Count | None = None
+    """VirtualBuckets of this orchestrator."""
+    usage: Usage | None = None
+    """What is stored on all backends."""
+
+
+class S3Orchestrator(Resource):
+    """One S3 endpoint in front of many S3 backends."""
+
+    rules = (
+        Rule(
+            "size(self.metadata.name) <= 45 && !self.metadata.name.contains('.')",
+            "metadata.name must have at most 45 characters and no dot: names of children are made from it",
+            holds=lambda orchestrator: len(orchestrator.name) <= 45 and "." not in orchestrator.name,
+        ),
+    )
+
+    spec: S3OrchestratorSpec
+    """What is wanted."""
+    status: S3OrchestratorStatus | None = None
+    """What was observed."""
