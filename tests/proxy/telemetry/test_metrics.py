@@ -76,24 +76,37 @@ def test_a_removed_backend_is_exposed_no_longer() -> None:
 
 
 def test_a_worker_shows_its_last_success_and_how_often_it_failed_since() -> None:
-    metrics = Metrics("1.2.3")
-    metrics.worker_succeeded("clean_up", 1_700_000_000.5)
-    metrics.worker_failed("clean_up")
-    metrics.worker_failed("clean_up")
+    times = iter([1_700_000_000.5, 1_700_000_060.0])
+    metrics = Metrics("1.2.3", clock_s=lambda: next(times))
+    metrics.worker_ran("clean_up", failures=0, done=5, failed=2)
+    metrics.worker_ran("clean_up", failures=1, done=0, failed=0)
+    metrics.worker_ran("clean_up", failures=2, done=0, failed=0)
     label = (("worker", "clean_up"),)
     values = scraped(metrics)
     assert values["s3o_worker_consecutive_failures", label] == 2
     assert values["s3o_worker_last_success_timestamp_seconds", label] == 1_700_000_000.5
-    assert values["s3o_worker_runs_total", (("status", "failure"), ("worker", "clean_up"))] == 2
-    metrics.worker_succeeded("clean_up", 1_700_000_060)
+    assert values["s3o_worker_runs_total", (("status", "failure"), *label)] == 2
+    assert values["s3o_worker_runs_total", (("status", "success"), *label)] == 1
+    assert values["s3o_worker_items_total", (("status", "done"), *label)] == 5
+    assert values["s3o_worker_items_total", (("status", "failed"), *label)] == 2
+    metrics.worker_ran("clean_up", failures=0, done=0, failed=0)
     assert scraped(metrics)["s3o_worker_consecutive_failures", label] == 0
+    assert scraped(metrics)["s3o_worker_last_success_timestamp_seconds", label] == 1_700_000_060
+
+
+def test_what_the_cleanup_worker_did_shows_as_the_queue_s_progress() -> None:
+    metrics = Metrics("1.2.3")
+    metrics.worker_ran("clean_up", failures=0, done=5, failed=2)
+    metrics.worker_ran("reap_intents", failures=0, done=9, failed=9)
+    values = scraped(metrics)
+    assert values["s3o_cleanup_queue_processed_total", (("status", "success"),)] == 5
+    assert values["s3o_cleanup_queue_processed_total", (("status", "retry"),)] == 2
 
 
 def test_everything_else_lands_under_its_own_name() -> None:
     metrics = Metrics("1.2.3")
     metrics.backend_called("put", "oci", "success", 0.2)
     metrics.set_queue_depths({"cleanup_queue": 4, "cleanup_dlq": 3, "intents": 2, "uploads": 1})
-    metrics.cleanup_processed("retry", 5)
     metrics.request_rejected()
     metrics.config_accepted(7)
     metrics.config_refused()
@@ -104,7 +117,6 @@ def test_everything_else_lands_under_its_own_name() -> None:
     assert values["s3o_cleanup_dlq_depth", ()] == 3
     assert values["s3o_pending_intents", ()] == 2
     assert values["s3o_active_multipart_uploads", ()] == 1
-    assert values["s3o_cleanup_queue_processed_total", (("status", "retry"),)] == 5
     assert values["s3o_admission_rejections_total", ()] == 1
     assert values["s3o_config_generation", ()] == 7
     assert values["s3o_config_refusals_total", ()] == 1

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from types import MappingProxyType
+from urllib.parse import unquote, urlsplit
 
 from s3o_crds.compiled import BackendConfig, BucketConfig, CredentialConfig, FleetConfig, SecretRef, ServerConfig
 from s3o_proxy.config.errors import ConfigError
@@ -83,8 +84,15 @@ class Snapshot:
         return self._secrets[ref] if ref else ""
 
     def secret_values(self) -> frozenset[str]:
-        """Every secret value, for the log filter."""
-        return frozenset(self._secrets.values())
+        """What must never be printed. An access key id may be: it names who asks, and logs are read to learn that."""
+        public = {backend.access_key_id for backend in self.backends}
+        public |= {credential.access_key_id for bucket in self.buckets for credential in bucket.credentials}
+        public |= {self.config.database.ca} | {backend.ca for backend in self.backends}
+        public |= {self.server.tls.certificate} if self.server.tls else set()
+        values = {value for ref, value in self._secrets.items() if ref not in public}
+        # A driver that refuses a database URI may quote the password alone, decoded.
+        password = urlsplit(self.secret(self.config.database.uri)).password
+        return frozenset(values | ({password, unquote(password)} if password else set()))
 
 
 def take_snapshot(config: FleetConfig, secret_values: Mapping[SecretRef, str]) -> Snapshot:

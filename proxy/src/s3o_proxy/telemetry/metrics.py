@@ -6,7 +6,8 @@ One instance for a process, made by `app`; all of it runs on the event loop. doc
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
@@ -26,7 +27,8 @@ _OTHER_METHOD = ("other",)
 
 
 class Metrics(Collector):
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, clock_s: Callable[[], float] = time.time) -> None:
+        self._clock_s = clock_s
         self._requests = Counter("s3o_requests", "HTTP requests answered", ("method", "status_code"))
         self._request_duration = Histogram(
             "s3o_request_duration_seconds", "From a request's head to the end of its answer", _SECONDS, ("method",)
@@ -54,11 +56,10 @@ class Metrics(Collector):
         self._intents = Gauge("s3o_pending_intents", "Writes that reserved space and are not committed")
         self._cleanup_depth = Gauge("s3o_cleanup_queue_depth", "Deletions of bytes still to do")
         self._dlq_depth = Gauge("s3o_cleanup_dlq_depth", "Deletions given up; a person decides")
-        self._cleanup_processed = Counter(
-            "s3o_cleanup_queue_processed", "Deletions tried, by outcome: success, retry, exhausted", ("status",)
-        )
+        self._cleanup_processed = Counter("s3o_cleanup_queue_processed", "Deletions tried, by outcome: success, retry", ("status",))
 
         self._worker_runs = Counter("s3o_worker_runs", "Runs of background workers, by outcome: success, failure", ("worker", "status"))
+        self._worker_items = Counter("s3o_worker_items", "What workers worked on, by outcome: done, failed", ("worker", "status"))
         self._worker_success = Gauge("s3o_worker_last_success_timestamp_seconds", "When the worker last succeeded (Unix time)", ("worker",))
         self._worker_failures = Gauge("s3o_worker_consecutive_failures", "Failed runs since the last success", ("worker",))
 
@@ -128,17 +129,17 @@ class Metrics(Collector):
 
     # --- workers -----------------------------------------------------------------------------------------------------
 
-    def cleanup_processed(self, status: str, count: int = 1) -> None:
-        self._cleanup_processed.add((status,), count)
-
-    def worker_succeeded(self, worker: str, now_s: float) -> None:
-        self._worker_runs.add((worker, "success"))
-        self._worker_success.set(now_s, (worker,))
-        self._worker_failures.set(0, (worker,))
-
-    def worker_failed(self, worker: str) -> None:
-        self._worker_runs.add((worker, "failure"))
-        self._worker_failures.add((worker,))
+    def worker_ran(self, worker: str, *, failures: int, done: int, failed: int) -> None:
+        """After each run: `failures` is how many runs in a row failed, 0 after a good one; `done` and `failed` count its items."""
+        self._worker_runs.add((worker, "failure" if failures else "success"))
+        self._worker_failures.set(failures, (worker,))
+        if not failures:
+            self._worker_success.set(self._clock_s(), (worker,))
+        self._worker_items.add((worker, "done"), done)
+        self._worker_items.add((worker, "failed"), failed)
+        if worker == "clean_up":
+            self._cleanup_processed.add(("success",), done)
+            self._cleanup_processed.add(("retry",), failed)
 
     # --- configuration -----------------------------------------------------------------------------------------------
 
