@@ -1,0 +1,368 @@
+"""Real proxies for tests: processes of the `s3o` program over a directory of custom resources, with real S3 servers behind them.
+
+`launch` is the fixture: it starts a Fleet and ends it with the module that asked. What proxies wrote is shown when a test fails.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import boto3
+import httpx
+import psutil
+import pytest
+from botocore.config import Config
+from prometheus_client.parser import text_string_to_metric_families
+from tests.support import manifests, programs
+from tests.support.seaweedfs import Endpoint, SeaweedFS
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+REGION = "us-east-1"
+_SHARED_KEYS = "bucket-keys"
+_READY_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 30.0
+_LOG_TAIL_BYTES = 20_000
+
+
+@dataclass(frozen=True)
+class BackendShape:
+    """One StorageBackend on an empty bucket of its own. `spec`: any further field, by its name in the resource."""
+
+    name: str
+    order: int = 100
+    server: int = 0
+    """Which SeaweedFS server it lies on."""
+    spec: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    access_key_id: str = field(default_factory=lambda: f"TEST{secrets.token_hex(8).upper()}")
+    secret_access_key: str = field(default_factory=lambda: secrets.token_urlsafe(30))
+
+
+class Proxy:
+    """One `s3o run` on a port that stays its own through restarts."""
+
+    def __init__(self, number: int, directory: Path, config: Path, *, scheme: str) -> None:
+        self.port = _free_port()
+        self.endpoint = f"{scheme}://127.0.0.1:{self.port}"
+        self.log = directory / f"proxy-{number}.log"
+        self._directory, self._config = directory, config
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "this proxy was never started"
+        return self._process
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def resident_bytes(self) -> int:
+        return int(psutil.Process(self.pid).memory_info().rss)
+
+    def start(self) -> None:
+        """Returns when it says that it is ready."""
+        command = [str(programs.find("s3o")), "run", str(self._config), "--listen", f"127.0.0.1:{self.port}"]
+        with self.log.open("ab") as log:
+            # Its own session: Ctrl-C at the tests is theirs to handle, by ending each proxy by its pid.
+            self._process = subprocess.Popen(
+                command, cwd=self._directory, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        deadline = time.monotonic() + _READY_TIMEOUT_S
+        while not self._is_ready():
+            assert self._process.poll() is None, f"the proxy ended with {self._process.returncode} at its start:\n{self.tail()}"
+            assert time.monotonic() < deadline, f"the proxy is not ready after {_READY_TIMEOUT_S} s:\n{self.tail()}"
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self) -> None:
+        """SIGTERM, without waiting."""
+        self.process.terminate()
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        self.terminate()
+        return self.wait()
+
+    def wait(self) -> int:
+        return self.process.wait(_STOP_TIMEOUT_S)
+
+    def end(self) -> None:
+        """Whatever state it is in, it is gone afterwards."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        try:
+            self.stop()
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def health(self, path: str = "/health/ready") -> int:
+        """The status that `path` answers. Raises httpx.TransportError while nobody listens."""
+        # The certificate of a test is not what is asked about here.
+        return httpx.get(f"{self.endpoint}{path}", verify=False, timeout=5, trust_env=False).status_code
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        """The value of the one sample of `name` with `labels`; None when there is none."""
+        text = httpx.get(f"{self.endpoint}/metrics", verify=False, timeout=5, trust_env=False).text
+        samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+        return next((sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items()), None)
+
+    @property
+    def generation(self) -> int:
+        """Of the configuration that it serves."""
+        value = self.metric("s3o_config_generation")
+        assert value is not None, "no s3o_config_generation in /metrics"
+        return int(value)
+
+    def tail(self) -> str:
+        with self.log.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
+            return log.read().decode(errors="replace")
+
+    def _is_ready(self) -> bool:
+        try:
+            return self.health() == 200
+        except httpx.TransportError:
+            return False
+
+
+class Fleet:
+    """Proxies over one configuration directory. `bucket` and `keys` are what most tests use; `config` is the directory."""
+
+    def __init__(
+        self,
+        directory: Path,
+        seaweedfs: SeaweedFS,
+        *,
+        backends: Sequence[BackendShape] = (BackendShape("first", 1), BackendShape("second", 2), BackendShape("third", 3)),
+        buckets: Sequence[str] = ("photos",),
+        strategy: str = "Pack",
+        proxies: int = 1,
+        database_uri: str | None = None,
+        server: Mapping[str, object] | None = None,
+        tls: bool = False,
+    ) -> None:
+        """`database_uri` None: SQLite. `server`: fields of `spec.server`."""
+        self.directory, self.config = directory, directory / "config"
+        self.config.mkdir(parents=True)
+        self.keys = KeyPair()
+        self.bucket = buckets[0]
+        self.certificate: Path | None = None
+        self._seaweedfs = seaweedfs
+        self._places: dict[str, Endpoint] = {}
+        if tls:
+            self.certificate, private_key = manifests.self_signed_certificate(directory)
+            values = {"tls.crt": self.certificate.read_text(), "tls.key": private_key.read_text()}
+            manifests.write(self.config / "tls.yaml", manifests.secret("endpoint-tls", values, "kubernetes.io/tls"))
+        self._write_orchestrator(strategy, dict(server or {}), database_uri)
+        for shape in backends:
+            self.write_backend(shape)
+        self._write_keys()
+        for bucket in buckets:
+            self.write_bucket(bucket)
+        self.proxies = [Proxy(number, directory, self.config, scheme="https" if tls else "http") for number in range(proxies)]
+
+    # --- what its user does -----------------------------------------------------------------------------------------
+
+    def write_backend(self, shape: BackendShape) -> None:
+        """Add or change a StorageBackend; its bucket stays the one it had."""
+        place = self._places.get(shape.name)
+        if place is None:
+            place = self._places[shape.name] = self._seaweedfs.endpoint(shape.server)
+        secret_name = f"{shape.name}-keys"
+        resource = manifests.backend(
+            shape.name,
+            endpoint=place.url,
+            bucket=place.bucket,
+            region=place.region,
+            secret_name=secret_name,
+            order=shape.order,
+            **({"etagIsMD5": True} | dict(shape.spec)),
+        )
+        keys = manifests.key_pair(secret_name, place.access_key_id, place.secret_access_key)
+        manifests.write(self.config / f"backend-{shape.name}.yaml", resource, keys)
+
+    def remove_backend(self, name: str) -> None:
+        (self.config / f"backend-{name}.yaml").unlink()
+
+    def write_bucket(self, name: str, keys: KeyPair | None = None, **spec: object) -> None:
+        """Add or change a VirtualBucket; with `keys` it has a Secret of its own, else it shares the fleet's."""
+        secret_name, secret = _SHARED_KEYS, []
+        if keys is not None:
+            secret_name = f"{name}-keys"
+            secret = [manifests.key_pair(secret_name, keys.access_key_id, keys.secret_access_key)]
+        manifests.write(self.config / f"bucket-{name}.yaml", manifests.bucket(name, credentials={"owner": secret_name}, **spec), *secret)
+
+    def remove_bucket(self, name: str) -> None:
+        (self.config / f"bucket-{name}.yaml").unlink()
+
+    def rotate_keys(self) -> None:
+        """Replace the key pair of every bucket that shares it."""
+        self.keys = KeyPair()
+        self._write_keys()
+
+    def _write_keys(self) -> None:
+        pair = manifests.key_pair(_SHARED_KEYS, self.keys.access_key_id, self.keys.secret_access_key)
+        manifests.write(self.config / "keys.yaml", pair)
+
+    # --- processes --------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        for proxy in self.proxies:
+            proxy.start()
+
+    def kill(self, number: int = 0) -> None:
+        self.proxies[number].kill()
+
+    def stop(self, number: int = 0) -> int:
+        """SIGTERM and wait; returns the exit code."""
+        return self.proxies[number].stop()
+
+    def restart(self, number: int = 0) -> None:
+        """Start it again, after ending it when it still runs."""
+        self.proxies[number].end()
+        self.proxies[number].start()
+
+    def end(self) -> None:
+        for proxy in self.proxies:
+            proxy.end()
+
+    def audit(self) -> list[str]:
+        """What `s3o audit` reports: nothing, when rows, bytes and counters agree."""
+        completed = programs.run(["s3o", "audit", self.config], cwd=self.directory, exit_code=None)
+        if completed.exit_code == 0:
+            return []
+        assert completed.exit_code == 1, f"s3o audit exited with {completed.exit_code}:\n{completed.text}{completed.errors}"
+        return completed.lines or [completed.errors]
+
+    # --- clients ----------------------------------------------------------------------------------------------------
+
+    @property
+    def endpoint(self) -> str:
+        return self.proxies[0].endpoint
+
+    def client(self, number: int = 0, *, keys: KeyPair | None = None, config: Config | None = None) -> S3Client:
+        """boto3 with its default settings, on proxy `number`."""
+        pair = keys or self.keys
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=self.proxies[number].endpoint,
+            region_name=REGION,
+            aws_access_key_id=pair.access_key_id,
+            aws_secret_access_key=pair.secret_access_key,
+            verify=str(self.certificate) if self.certificate else None,
+            config=config,
+        )
+
+    def env(self) -> dict[str, str]:
+        """For programs: the endpoint and the keys of `bucket` in the words of AWS, and nothing of the machine's own settings."""
+        home = self.directory / "home"
+        home.mkdir(exist_ok=True)
+        variables = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.keys.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.keys.secret_access_key,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        return variables | ({"AWS_CA_BUNDLE": str(self.certificate)} if self.certificate else {})
+
+    def backend_client(self, name: str) -> S3Client:
+        """boto3 on the backend itself."""
+        place = self._places[name]
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=place.url,
+            region_name=place.region,
+            aws_access_key_id=place.access_key_id,
+            aws_secret_access_key=place.secret_access_key,
+            config=Config(s3={"addressing_style": "path"}),
+        )
+
+    def stored(self, name: str, prefix: str = "") -> dict[str, int]:
+        """What lies on a backend: sizes by storage key, of the keys of `bucket` that begin with `prefix`."""
+        pages = (
+            self.backend_client(name)
+            .get_paginator("list_objects_v2")
+            .paginate(Bucket=self._places[name].bucket, Prefix=f"{self.bucket}/{prefix}")
+        )
+        return {entry["Key"]: entry["Size"] for page in pages for entry in page.get("Contents", [])}
+
+    def _write_orchestrator(self, strategy: str, server: dict[str, object], database_uri: str | None) -> None:
+        database: dict[str, object] = {"driver": "SQLite", "path": str(self.directory / "s3o.db")}
+        others = []
+        if database_uri is not None:
+            database = {"driver": "Postgres", "uriSecretRef": {"name": "database", "key": "uri"}}
+            others.append(manifests.secret("database", {"uri": database_uri}))
+        if self.certificate is not None:
+            server["tls"] = {"secretName": "endpoint-tls"}
+        resource = manifests.orchestrator(database=database, strategy=strategy, server={"region": REGION} | server)
+        manifests.write(self.config / "orchestrator.yaml", resource, *others)
+
+
+class Launch(Protocol):
+    """Starts a Fleet of the given shape: the arguments of Fleet, after its first two."""
+
+    def __call__(
+        self,
+        *,
+        backends: Sequence[BackendShape] = ...,
+        buckets: Sequence[str] = ...,
+        strategy: str = ...,
+        proxies: int = ...,
+        database_uri: str | None = ...,
+        server: Mapping[str, object] | None = ...,
+        tls: bool = ...,
+    ) -> Fleet: ...
+
+
+_running: list[Fleet] = []
+
+
+@pytest.fixture(scope="module")
+def launch(tmp_path_factory: pytest.TempPathFactory, seaweedfs: SeaweedFS) -> Iterator[Launch]:
+    mine: list[Fleet] = []
+
+    def start(**shape: object) -> Fleet:
+        fleet = Fleet(tmp_path_factory.mktemp("fleet"), seaweedfs, **shape)  # type: ignore[arg-type]  # Launch says what they are
+        mine.append(fleet)
+        _running.append(fleet)
+        fleet.start()
+        return fleet
+
+    yield start
+    for fleet in mine:
+        _running.remove(fleet)
+        fleet.end()
+
+
+def logs_of_running_proxies() -> list[tuple[str, str]]:
+    """Title and text of what each running proxy wrote last, for the report of a failed test."""
+    return [(str(proxy.log), proxy.tail()) for fleet in _running for proxy in fleet.proxies if proxy.log.exists()]
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        return int(bound.getsockname()[1])
