@@ -29,7 +29,7 @@ class ByteSize(str):
     PATTERN: ClassVar = r"^[0-9]+(\.[0-9]+)?([KMGTPE]i|[kMGTPE])?$"
     MAX_LENGTH: ClassVar = 32
     MAX_BYTES: ClassVar = 2**60
-    RULES: ClassVar = [cel("quantity(string(self)).compareTo(quantity('1Ei')) <= 0", "is more than 1Ei")]
+    RULES: ClassVar = [cel("quantity(string(self)).compareTo(quantity('1Ei')) <= 0", "must be at most 1Ei")]
     __slots__ = ("bytes",)
 
     bytes: int
@@ -43,7 +43,7 @@ class ByteSize(str):
         number, suffix = match.groups()
         size = (Decimal(number) * _BYTES_OF_SUFFIX[suffix or ""]).to_integral_value(ROUND_CEILING)
         if size > cls.MAX_BYTES:
-            raise ValueError("is more than 1Ei")
+            raise ValueError("must be at most 1Ei")
         self = super().__new__(cls, text)
         self.bytes = int(size)
         return self
@@ -144,7 +144,7 @@ PhysicalBucket = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[
 """A bucket at a provider: wider than today's S3 rules, since older buckets and other providers allow more."""
 
 
-_BAD_PORT = "has no valid port: 1 to 65535"
+_BAD_PORT = "must have a port from 1 to 65535, or none"
 
 
 def _port_in_range(url: str) -> str:
@@ -162,9 +162,7 @@ EndpointURL = Annotated[
     Field(
         max_length=512,
         pattern=r"^https?://([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[1-9][0-9]{0,4})?$",
-        json_schema_extra={
-            VALIDATIONS: [cel("url(self).getPort() == '' || int(url(self).getPort()) <= 65535", "has no valid port: 1 to 65535")]
-        },
+        json_schema_extra={VALIDATIONS: [cel("url(self).getPort() == '' || int(url(self).getPort()) <= 65535", _BAD_PORT)]},
     ),
     AfterValidator(_port_in_range),
 ]
@@ -189,9 +187,9 @@ def bucket_name_problem(name: str) -> str:
     if ".." in name or re.fullmatch(_IP_ADDRESS, name, re.ASCII):
         return "must not hold two dots in a row nor look like an IP address"
     if name.startswith(_RESERVED_PREFIXES) or name.endswith(_RESERVED_SUFFIXES):
-        return "has a prefix or suffix that S3 reserves"
+        return "must not have a prefix or suffix that S3 reserves"
     if name in RESERVED_BUCKETS:
-        return "is the path of one of the proxy's own pages"
+        return "must not be the path of one of the proxy's own pages"
     return ""
 
 
@@ -203,8 +201,8 @@ def bucket_name_cel(subject: str) -> list[dict[str, str]]:
     own = ", ".join(f"'{name}'" for name in RESERVED_BUCKETS)
     return [
         cel(f"!({dots})", "must not hold two dots in a row nor look like an IP address"),
-        cel(f"!({' || '.join(reserved)})", "has a prefix or suffix that S3 reserves"),
-        cel(f"!({subject} in [{own}])", "is the path of one of the proxy's own pages"),
+        cel(f"!({' || '.join(reserved)})", "must not have a prefix or suffix that S3 reserves"),
+        cel(f"!({subject} in [{own}])", "must not be the path of one of the proxy's own pages"),
     ]
 
 

@@ -44,7 +44,7 @@ class StorageBackendSpec(Section):
         immutable("backendName"),
         Rule(
             f"!(self.provider in [{', '.join(f'{name!r}' for name in NEEDS_REGION)}]) || has(self.region)",
-            f"region is needed with provider {', '.join(NEEDS_REGION)}",
+            f"region is needed with the providers {', '.join(NEEDS_REGION)}",
             holds=lambda spec: spec.provider not in NEEDS_REGION or spec.region is not None,
         ),
     )

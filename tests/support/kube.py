@@ -1,0 +1,224 @@
+"""A real Kubernetes API for tests: an etcd and a kube-apiserver on free ports, with a certificate of their own, as envtest does.
+
+No controllers run: what is tested is what the API server itself does (schemas, CEL, defaults, subresources, server-side apply).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_BINARIES = ("kube-apiserver", "etcd", "kubectl")
+_START_S = 60
+
+
+class AssetsMissing(Exception):
+    """The control plane's binaries are not there. Not a skip: a test that does not run proves nothing."""
+
+
+class KubectlFailed(Exception):
+    """kubectl ended with an error; the message is what it wrote."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running API server. `kubectl` speaks to it as cluster-admin."""
+
+    kubeconfig: Path
+    assets: Path
+    log: Path
+
+    def kubectl(self, *arguments: str, documents: object = None, namespace: str = "default") -> str:
+        """Its standard output. `documents` (one, or a list) go to standard input as JSON. Raises KubectlFailed."""
+        command = [str(self.assets / "kubectl"), f"--kubeconfig={self.kubeconfig}", f"--namespace={namespace}", *arguments]
+        listed = documents if isinstance(documents, list) else [documents]
+        sent = None if documents is None else json.dumps({"apiVersion": "v1", "kind": "List", "items": listed})
+        done = subprocess.run(
+            command, input=sent, capture_output=True, text=True, check=False, timeout=60, env=_environment(self.log.parent)
+        )
+        if done.returncode != 0:
+            raise KubectlFailed(done.stderr.strip())
+        return done.stdout
+
+    def apply(self, documents: object, namespace: str = "default", *, subresource: str = "") -> str:
+        """Server-side apply with strict validation: an undeclared field is an error."""
+        which = [f"--subresource={subresource}"] if subresource else []
+        return self.kubectl(
+            "apply", "--server-side", "--force-conflicts", "--validate=strict", *which, "-f", "-", documents=documents, namespace=namespace
+        )
+
+    def get(self, *what: str, namespace: str = "default") -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.kubectl("get", *what, "-o", "json", namespace=namespace))
+        return found
+
+    def new_namespace(self) -> str:
+        """One per test keeps tests apart."""
+        name = f"test-{secrets.token_hex(5)}"
+        self.kubectl("create", "namespace", name)
+        return name
+
+
+@pytest.fixture(scope="session")
+def bare_cluster() -> Iterator[Cluster]:
+    """An API server that knows no kinds of ours yet."""
+    with cluster() as running:
+        yield running
+
+
+@contextmanager
+def cluster() -> Iterator[Cluster]:
+    assets = find_assets(os.environ)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="s3o-kube-")))
+        etcd_port, peer_port, api_port = _free_ports(3)
+        certificate, key = _certificate(folder)
+        kubeconfig, tokens = _admin(folder, api_port, certificate)
+        stack.enter_context(_running(folder / "etcd.log", _etcd(assets, folder, etcd_port, peer_port)))
+        server = stack.enter_context(
+            _running(folder / "kube-apiserver.log", _api_server(assets, etcd_port, api_port, certificate, key, tokens))
+        )
+        running = Cluster(kubeconfig, assets, folder / "kube-apiserver.log")
+        _wait_until_ready(running, server)
+        yield running
+
+
+def find_assets(environment: Mapping[str, str]) -> Path:
+    """The folder that KUBEBUILDER_ASSETS names. Raises AssetsMissing, which says how to get one."""
+    named = environment.get("KUBEBUILDER_ASSETS", "")
+    missing = [binary for binary in _BINARIES if not os.access(Path(named) / binary, os.X_OK)]
+    if not named or missing:
+        what = f"KUBEBUILDER_ASSETS={named} lacks {', '.join(missing)}" if named else "KUBEBUILDER_ASSETS is not set"
+        raise AssetsMissing(
+            f"{what}: these tests run against a real kube-apiserver. `export KUBEBUILDER_ASSETS=$(hack/kube/assets)`"
+            " finds its binaries, or says how to download them; `make test` does that by itself."
+        )
+    return Path(named)
+
+
+def _etcd(assets: Path, folder: Path, port: int, peer_port: int) -> list[str]:
+    client, peer = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer_port}"
+    return [
+        str(assets / "etcd"),
+        f"--data-dir={folder / 'etcd'}",
+        f"--listen-client-urls={client}",
+        f"--advertise-client-urls={client}",
+        f"--listen-peer-urls={peer}",
+        f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster=default={peer}",
+        "--log-level=warn",
+        "--unsafe-no-fsync",
+    ]
+
+
+def _api_server(assets: Path, etcd_port: int, port: int, certificate: Path, key: Path, tokens: Path) -> list[str]:
+    return [
+        str(assets / "kube-apiserver"),
+        f"--etcd-servers=http://127.0.0.1:{etcd_port}",
+        "--bind-address=127.0.0.1",
+        "--advertise-address=127.0.0.1",
+        f"--secure-port={port}",
+        f"--tls-cert-file={certificate}",
+        f"--tls-private-key-file={key}",
+        f"--token-auth-file={tokens}",
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+        f"--service-account-key-file={certificate}",
+        f"--service-account-signing-key-file={key}",
+        "--service-cluster-ip-range=10.96.0.0/16",
+        "--authorization-mode=RBAC",
+        "--disable-admission-plugins=ServiceAccount",
+        "--anonymous-auth=false",
+        "--endpoint-reconciler-type=none",
+        "--profiling=false",
+    ]
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    """A self-signed certificate for 127.0.0.1, which is its own authority; its key also signs service account tokens."""
+    certificate, key = folder / "server.crt", folder / "server.key"
+    names = "subjectAltName=IP:127.0.0.1,DNS:localhost"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"),
+            *("-subj", "/CN=kube-apiserver", "-addext", names, "-out", str(certificate), "-keyout", str(key)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return certificate, key
+
+
+def _admin(folder: Path, port: int, certificate: Path) -> tuple[Path, Path]:
+    token = secrets.token_hex(16)
+    tokens, kubeconfig = folder / "tokens.csv", folder / "kubeconfig"
+    server = {"server": f"https://127.0.0.1:{port}", "certificate-authority": str(certificate)}
+    tokens.write_text(f'{token},admin,admin,"system:masters"\n')
+    kubeconfig.write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "test",
+                "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
+                "clusters": [{"name": "test", "cluster": server}],
+                "users": [{"name": "admin", "user": {"token": token}}],
+            }
+        )
+    )
+    return kubeconfig, tokens
+
+
+@contextmanager
+def _running(log: Path, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Ended with the context: asked first, killed when it does not go."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=_environment(log.parent))
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_ready(running: Cluster, server: subprocess.Popen[bytes]) -> None:
+    """Ready, and the namespace `default` made: it comes a moment later."""
+    deadline = time.monotonic() + _START_S
+    while True:
+        try:
+            running.kubectl("get", "--raw", "/readyz")
+            running.kubectl("get", "namespace", "default")
+            return
+        except KubectlFailed as error:
+            if server.poll() is not None or time.monotonic() > deadline:
+                tail = running.log.read_text(errors="replace")[-2000:]
+                raise RuntimeError(f"kube-apiserver did not come up: {error}\n{tail}") from error
+        time.sleep(0.1)  # the server offers no event to wait for
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """kubectl keeps its cache in HOME; no proxy stands between us and 127.0.0.1."""
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    return kept | {"HOME": str(home), "KUBECONFIG": ""}
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
