@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator
 
 import pytest
-
 from tests.support.fleet import launch, logs_of_running_proxies
 from tests.support.seaweedfs import seaweedfs
 
