@@ -46,6 +46,8 @@ class GetObject(Operation):
 
     range: RangeSpec | None = None
     conditions: ReadConditions = ReadConditions()
+    range_conditions: ReadConditions = ReadConditions()
+    """If-Range: where these do not hold, `range` must be ignored and the whole object answered."""
     part_number: int | None = None
     response_headers: Mapping[str, str] = field(default_factory=dict)
     """Overrides from `response-*` parameters, by the lower-case name of the header that they replace."""
@@ -181,7 +183,12 @@ class ListMultipartUploads(Operation):
 
 @dataclass(frozen=True, slots=True)
 class ListBuckets(Operation):
-    pass
+    """`after` is what the continuation token hides; `region`: only buckets of this region, "" for all."""
+
+    prefix: str = ""
+    after: str = ""
+    region: str = ""
+    max_buckets: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +208,8 @@ class GetBucketLocation(Operation):
 
 @dataclass(frozen=True, slots=True)
 class GetUnconfigured(Operation):
-    """A question whose honest answer is that nothing is configured. `subresource`: versioning, tagging (of an object or a bucket),
-    acl, policy, cors, …: the table in `s3/router.py`."""
+    """A question whose honest answer is that nothing is configured. `subresource`: versioning, tagging, acl, policy, cors, … of a bucket;
+    object-tagging, object-acl, … of an object: the tables in `s3/unconfigured.py`."""
 
     subresource: str = ""
 
@@ -321,6 +328,9 @@ class UploadsListed:
 class BucketsListed:
     buckets: tuple[tuple[str, int], ...]
     """Name and creation time (ms), in name order."""
+    request: ListBuckets = field(default_factory=ListBuckets)
+    next_after: str | None = None
+    """The last name of this page; None when it is the last page."""
 
 
 @dataclass(frozen=True, slots=True)
