@@ -14,6 +14,7 @@ from s3o_crds.compiled import FleetConfig
 from s3o_crds.meta import GROUP
 from s3o_crds.parse import InvalidResource, Secret, UnknownKind, parse_resource
 from s3o_crds.v1alpha1 import S3Orchestrator, StorageBackend, VirtualBucket
+from s3o_proxy.config.certificates import check_certificates
 from s3o_proxy.config.documents import Document, Unreadable, files_of, read_documents
 from s3o_proxy.config.environment import Unresolved, expand
 from s3o_proxy.config.errors import ConfigError
@@ -60,7 +61,9 @@ def load(directory: Path, environment: Mapping[str, str], previous: FleetConfig 
     compilation = compile(orchestrator, found.backends, found.buckets, found.secrets, previous=previous)
     if compilation.rejections or compilation.config is None:
         raise ConfigError(_rejections(compilation, found.places))
-    return Loaded(take_snapshot(compilation.config, compilation.secret_values), tuple(found.ignored))
+    snapshot = take_snapshot(compilation.config, compilation.secret_values)
+    check_certificates(snapshot)
+    return Loaded(snapshot, tuple(found.ignored))
 
 
 def _read(directory: Path, environment: Mapping[str, str]) -> _Found:
@@ -84,13 +87,12 @@ def _take(found: _Found, document: Document, environment: Mapping[str, str]) -> 
         resource = parse_resource(content)
     except UnknownKind as error:
         if _is_ours(content):
-            found.problems += [f"{document.place}: {error.kind} {error.name}: {problem}" for problem in error.problems]
+            found.problems += [f"{_about(document, error)}: {problem}" for problem in error.problems]
         else:
-            found.ignored.append(f"{document.place}: {error.kind} {error.name}")
+            found.ignored.append(_about(document, error))
         return
     except InvalidResource as error:
-        about = " ".join(word for word in (document.place + ":", error.kind, error.name) if word).removesuffix(":")
-        found.problems += [f"{about}: {problem}" for problem in error.problems]
+        found.problems += [f"{_about(document, error)}: {problem}" for problem in error.problems]
         return
     name = (type(resource).__name__, resource.namespace, resource.name)
     found.problems += [f"{document.place}: {_spoken(name)}: {problem}" for problem in unresolved]
@@ -107,6 +109,11 @@ def _take(found: _Found, document: Document, environment: Mapping[str, str]) -> 
             found.buckets.append(resource)
         case Secret():
             found.secrets.append(resource)
+
+
+def _about(document: Document, error: InvalidResource) -> str:
+    what = f"{error.kind} {error.name}".strip()
+    return f"{document.place}: {what}" if what else document.place
 
 
 def _is_ours(content: object) -> bool:
@@ -147,7 +154,8 @@ def _the_orchestrator(found: _Found, directory: Path) -> S3Orchestrator | None:
 def _refuse_strangers(found: _Found, orchestrator: S3Orchestrator) -> None:
     # In a cluster there may be several orchestrators. Here there is one, and a resource of another is a typing error that would
     # otherwise be a bucket that is silently not there.
-    for resource in (*found.backends, *found.buckets):
+    resources: list[StorageBackend | VirtualBucket] = [*found.backends, *found.buckets]
+    for resource in resources:
         ref = resource.spec.orchestrator_ref
         if (ref.namespace or resource.namespace, ref.name) != (orchestrator.namespace, orchestrator.name):
             name = (type(resource).__name__, resource.namespace, resource.name)

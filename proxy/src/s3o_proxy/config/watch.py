@@ -1,0 +1,105 @@
+"""The configuration that is served now, and how the next one takes its place while the process runs.
+
+A change is taken whole or refused whole: every reason is logged, and the generation before keeps serving. A file caught half written is
+such a refusal; the write that completes it is the next change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from watchfiles import awatch
+
+from s3o_proxy.config.documents import files_of
+from s3o_proxy.config.errors import ConfigError
+from s3o_proxy.config.loader import load
+from s3o_proxy.config.snapshot import Snapshot, what_needs_restart
+from s3o_proxy.domain.errors import DomainError
+
+log = logging.getLogger(__name__)
+
+_LOOK_AGAIN_MS = 5_000
+"""Network file systems report no changes, and an adoption that failed is tried again: so look also when nothing was reported."""
+_SETTLED_MS = 300
+"""A change is looked at when no other followed for so long: a file that is just being written is a shorter one, and perhaps valid."""
+
+Adopt = Callable[[Snapshot], Awaitable[None]]
+"""Makes a new snapshot take effect. Raises a DomainError where it cannot, and then nothing has changed."""
+
+
+class ConfigMeter(Protocol):
+    def config_accepted(self, generation: int) -> None: ...
+
+    def config_refused(self) -> None: ...
+
+
+class LiveConfig:
+    """`current` is what to serve. Keep it so with `watch()`, which never ends by itself: cancel it."""
+
+    def __init__(self, directory: Path, environment: Mapping[str, str], meter: ConfigMeter) -> None:
+        """Reads `directory` for the first time. Raises ConfigError: a program that has nothing to serve does not start."""
+        self._directory, self._environment, self._meter = directory, environment, meter
+        self._seen = self._signature()
+        loaded = load(directory, environment)
+        self.current: Snapshot = loaded.snapshot
+        self._last_refusal: tuple[str, ...] = ()
+        for line in loaded.ignored:
+            log.info("not read: %s", line)
+        meter.config_accepted(self.current.generation)
+
+    async def watch(self, adopt: Adopt) -> None:
+        """Look after every change of a file, and every few seconds."""
+        async for _ in awatch(
+            self._directory, watch_filter=None, recursive=False, rust_timeout=_LOOK_AGAIN_MS, yield_on_timeout=True, step=_SETTLED_MS
+        ):
+            await self.look(adopt)
+
+    async def look(self, adopt: Adopt) -> None:
+        """Read the files if they changed. `adopt` is awaited with the new snapshot before that becomes `current`."""
+        # The signature is taken before the files are read: a write in between shows as a difference at the next look.
+        signature = await asyncio.to_thread(self._signature)
+        if signature == self._seen:
+            return
+        try:
+            await self._take_next(adopt)
+        except ConfigError as error:
+            self._refuse(error.reasons)
+        except DomainError as error:
+            self._refuse((str(error),))
+            return  # Not the files' fault: the next look may succeed.
+        except Exception:
+            log.exception("configuration change failed by a fault of this program")
+            return
+        self._seen = signature
+
+    async def _take_next(self, adopt: Adopt) -> None:
+        loaded = await asyncio.to_thread(load, self._directory, self._environment, self.current.config)
+        new = loaded.snapshot
+        if new.digest != self.current.digest:
+            if reasons := what_needs_restart(self.current, new):
+                raise ConfigError(reasons)
+            await adopt(new)
+            self.current = new
+            self._meter.config_accepted(new.generation)
+            log.info("configuration generation %d is served", new.generation, extra={"generation": new.generation, "digest": new.digest})
+        self._last_refusal = ()
+
+    def _signature(self) -> tuple[tuple[object, ...], ...]:
+        """What changes when a file does, cheap enough to ask every few seconds."""
+        try:
+            stats = [(path.name, path.stat()) for path in files_of(self._directory)]
+        except OSError as error:
+            return (("unreadable", error.errno),)
+        return tuple((name, stat.st_ino, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
+
+    def _refuse(self, reasons: tuple[str, ...]) -> None:
+        if reasons == self._last_refusal:
+            return  # The same fault seen again, not a new one.
+        self._last_refusal = reasons
+        self._meter.config_refused()
+        for reason in reasons:
+            log.error("configuration change refused: %s", reason, extra={"serving_generation": self.current.generation})
