@@ -1,0 +1,135 @@
+"""A request's body as operations see it: unframed, and held against every promise of its headers before its last piece is handed on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+
+from s3o_proxy.domain.errors import BadDigest, IncompleteBody, MalformedBody, PayloadHashMismatch
+from s3o_proxy.http.chunked import ChunkedDecoder, ChunkVerifier
+from s3o_proxy.http.exchange import Exchange
+from s3o_proxy.s3.body_promises import BodyPromises, Framing
+from s3o_proxy.s3.checksum_headers import checksum_header
+from s3o_proxy.s3.checksums import Hasher, is_checksum, new_hasher, to_base64
+
+_CONTENT_HASH = "CRC64NVME"
+
+
+class RequestBody:
+    """Implements `s3.body.Body`. `verifier` follows the chunk signatures; None for a body without them."""
+
+    def __init__(self, exchange: Exchange, promises: BodyPromises, verifier: ChunkVerifier | None) -> None:
+        self.size_bytes = promises.size_bytes
+        self.content_md5 = promises.content_md5
+        self._exchange, self._promises = exchange, promises
+        self._decoder = _decoder(promises, verifier)
+        self._received_bytes = 0
+        self._hashers: dict[str, Hasher] = {_CONTENT_HASH: new_hasher(_CONTENT_HASH)}
+        self._asked = {*promises.checksums, promises.trailer_algorithm, promises.requested_algorithm} - {""}
+        for algorithm in self._asked:
+            self._hash_by(algorithm)
+        self._md5 = hashlib.md5(usedforsecurity=False) if promises.content_md5 else None
+        self._sha256 = hashlib.sha256() if promises.content_sha256 else None
+        self._checksums: dict[str, str] = {}
+        self._content_hash = ""
+
+    # --- before the first byte ---------------------------------------------------------------------------------------------------
+
+    def hand_on_md5(self) -> None:
+        self._md5 = None
+
+    def want_md5(self) -> None:
+        self._md5 = self._md5 or hashlib.md5(usedforsecurity=False)
+
+    def want_checksum(self, algorithm: str) -> None:
+        self._asked.add(algorithm)
+        self._hash_by(algorithm)
+
+    # --- the bytes ---------------------------------------------------------------------------------------------------------------
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        held = b""
+        while raw := await self._exchange.receive():
+            piece = raw if self._decoder is None else b"".join(self._decoder.feed(raw))
+            if not piece:
+                continue  # Framing alone.
+            self._take(piece)
+            if held:
+                yield held
+            held = piece
+        self._verify()
+        if held:
+            yield held
+
+    async def read_all(self, limit_bytes: int) -> bytes:
+        if self.size_bytes > limit_bytes:
+            raise MalformedBody(f"the body has {self.size_bytes} bytes; at most {limit_bytes} are allowed here")
+        return b"".join([piece async for piece in self])
+
+    # --- after the end -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def md5_hex(self) -> str:
+        return self._md5.hexdigest() if self._md5 is not None else ""
+
+    @property
+    def content_hash(self) -> str:
+        return self._content_hash
+
+    @property
+    def checksums(self) -> Mapping[str, str]:
+        return self._checksums
+
+    # --- helpers -----------------------------------------------------------------------------------------------------------------
+
+    def _hash_by(self, algorithm: str) -> None:
+        if algorithm not in self._hashers:
+            self._hashers[algorithm] = new_hasher(algorithm)
+
+    def _take(self, piece: bytes) -> None:
+        self._received_bytes += len(piece)
+        if self._received_bytes > self.size_bytes:
+            raise IncompleteBody(self.size_bytes, self._received_bytes)
+        for hasher in self._hashers.values():
+            hasher.update(piece)
+        if self._md5 is not None:
+            self._md5.update(piece)
+        if self._sha256 is not None:
+            self._sha256.update(piece)
+
+    def _verify(self) -> None:
+        """Every promise, now that all bytes are here. Length first: whatever else differs then, that is the reason."""
+        if self._decoder is not None:
+            self._decoder.finish()
+        if self._received_bytes != self.size_bytes:
+            raise IncompleteBody(self.size_bytes, self._received_bytes)
+        if self._sha256 is not None and self._sha256.hexdigest() != self._promises.content_sha256:
+            raise PayloadHashMismatch
+        if self._md5 is not None and self.content_md5 and to_base64(self._md5.digest()) != self.content_md5:
+            raise BadDigest("Content-MD5")
+        computed = {algorithm: hasher.base64() for algorithm, hasher in self._hashers.items()}
+        for algorithm, promised in {**self._promises.checksums, **self._trailing_checksum()}.items():
+            if computed[algorithm] != promised:
+                raise BadDigest(checksum_header(algorithm))
+        self._content_hash = computed[_CONTENT_HASH]
+        self._checksums = {algorithm: computed[algorithm] for algorithm in sorted(self._asked)}
+
+    def _trailing_checksum(self) -> dict[str, str]:
+        algorithm = self._promises.trailer_algorithm
+        if not algorithm or self._decoder is None:
+            return {}
+        name = checksum_header(algorithm)
+        value = self._decoder.trailers[name]
+        if not is_checksum(algorithm, value):
+            raise MalformedBody(f"Value for {name} trailing header is invalid.")
+        return {algorithm: value}
+
+
+def _decoder(promises: BodyPromises, verifier: ChunkVerifier | None) -> ChunkedDecoder | None:
+    if promises.framing is Framing.PLAIN:
+        return None
+    announced = frozenset({checksum_header(promises.trailer_algorithm)} if promises.trailer_algorithm else ())
+    signed_trailer = promises.framing is Framing.SIGNED_CHUNKS_AND_TRAILER
+    if verifier is None and promises.framing is not Framing.UNSIGNED_CHUNKS:
+        raise ValueError("a body of signed chunks needs a verifier")
+    return ChunkedDecoder(promises.size_bytes, announced, verifier, signed_trailer=signed_trailer)

@@ -1,0 +1,394 @@
+"""A connection: bytes of the socket → requests, one after the other, under limits of size and time.
+
+uvicorn hosts it (`http=`), llhttp parses. While a request is being answered nothing behind it is parsed: so a client that pipelines is
+answered in order, and cannot fill the memory. At any moment a connection waits for one thing, and `_deadline` says how long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import Protocol
+
+import httptools
+from uvicorn.server import ServerState
+
+from s3o_crds.compiled import ServerConfig
+from s3o_proxy.domain.errors import ClientDisconnected, ClientTimeout, MalformedBody
+from s3o_proxy.http.deadline import Deadline
+from s3o_proxy.http.exchange import HIGH_WATER_BYTES, PIECE_BYTES, Exchange
+from s3o_proxy.http.head import HEAD_LIMIT_BYTES, URL_LIMIT_BYTES, Head, read_head
+from s3o_proxy.http.unsent import unsent_bytes
+from s3o_proxy.s3.errors import S3Error
+
+logger = logging.getLogger(__name__)
+
+_HEAD_SLICE_BYTES = 8 * 1024
+"""What is parsed at once where a head may end in it: this much of a pipeline is looked ahead, and no more."""
+
+_CHUNKED_SLICE_BYTES = 64 * 1024
+_BYPASS_BYTES = 64 * 1024
+"""A body of known length with more than this to come goes around the parser, which would only copy it."""
+
+_WRITE_HIGH_WATER_BYTES = 256 * 1024
+_DRAIN_MS = 5_000
+_LINGER_MS = 10_000
+_LINGER_BYTES = 64 * 1024 * 1024
+"""After an early answer that closes, the rest of a body is thrown away this long: closing at once would reset the connection, and the
+client would lose the answer. nginx calls it lingering_close."""
+
+
+class Edge(Protocol):
+    """What a connection needs of the endpoint behind it."""
+
+    def limits(self) -> ServerConfig: ...
+
+    async def serve(self, exchange: Exchange) -> None:
+        """Answer it, whatever happens; an exchange without an answer loses its connection."""
+        ...
+
+
+class S3Protocol(asyncio.Protocol):
+    """`edge` is bound by a subclass: uvicorn makes one instance for each connection."""
+
+    edge: Edge
+
+    def __init__(self, *, server_state: ServerState, _loop: asyncio.AbstractEventLoop | None = None, **_: object) -> None:
+        self._loop = _loop or asyncio.get_running_loop()
+        self._server_state = server_state
+        self._deadline = Deadline(self._loop)
+        self.transport: asyncio.Transport
+        self._peer, self._secure = "", False
+        self._parser = httptools.HttpRequestParser(self)
+        self._url, self._headers, self._head_bytes = b"", list[tuple[bytes, bytes]](), 0
+        self._in_head = False
+        self._unparsed = b""
+        self._queue = deque[Exchange]()
+        """The first is being answered, the last may still be receiving its body."""
+        self._receiving: Exchange | None = None
+        self._bypassing = False
+        self._paused = False
+        self._deaf = False
+        """Nothing more is parsed: the client said that this was its last request, or what it sends is no HTTP."""
+        self._stopping = False
+        self._linger_bytes: int | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._write_paused = False
+        self._unsent_bytes = 0
+        self._task: asyncio.Task[None] | None = None
+
+    # --- the connection ----------------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # what a stream server gives; for the type checker
+        self.transport = transport
+        transport.set_write_buffer_limits(high=_WRITE_HIGH_WATER_BYTES)
+        peer = transport.get_extra_info("peername")
+        self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else ""
+        self._secure = transport.get_extra_info("sslcontext") is not None
+        self._server_state.connections.add(self)  # type: ignore[arg-type]  # uvicorn names only its own; it calls shutdown() and no more
+        self._wait_for_request()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._server_state.connections.discard(self)
+        self._deadline.close()
+        self._unparsed, self._deaf = b"", True
+        if not self._queue:
+            return
+        exchange = self._queue[0]
+        waits = exchange.is_waiting or self._writable is not None
+        exchange.lose()
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_exception(ClientDisconnected("the client went away"))
+        # Who waits for the client hears that it is gone; who waits for something else is cancelled.
+        if not waits and not exchange.done and self._task is not None:
+            self._task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        if self._linger_bytes is not None:
+            self._linger_bytes -= len(data)
+            if self._linger_bytes < 0:
+                self.transport.abort()
+        elif not self._deaf or self._receiving is not None:
+            self._unparsed = self._unparsed + data if self._unparsed else data
+            self._parse()
+
+    def eof_received(self) -> bool:
+        # Half a connection is of no use to an S3 client: it went away. What is already written is still sent, if it is taken.
+        self._watch_sending()
+        return False
+
+    def shutdown(self) -> None:
+        """The server stops: end now if nothing is asked, else after the answer."""
+        self._stopping = True
+        if (not self._queue and not self._in_head) or self._linger_bytes is not None:
+            self._close()
+
+    # --- parsing -----------------------------------------------------------------------------------------------------------------
+
+    def _parse(self) -> None:
+        """Feed the parser what may be parsed now; leave the socket alone while anything has to wait."""
+        data, position = self._unparsed, 0
+        while position < len(data) and self._may_parse():
+            end = min(position + self._slice_bytes(), len(data))
+            position = self._feed(data, position, end)
+            self._retire_finished()
+        self._unparsed = data[position:] if not self._deaf or self._receiving is not None else b""
+        self._set_reading()
+
+    def _may_parse(self) -> bool:
+        if self._receiving is not None:
+            return self._receiving is self._queue[0] and self._receiving.buffered_bytes < HIGH_WATER_BYTES
+        return not self._queue and not self._deaf
+
+    def _slice_bytes(self) -> int:
+        if self._receiving is None:
+            return _HEAD_SLICE_BYTES
+        left = self._receiving.left_bytes
+        return _CHUNKED_SLICE_BYTES if left is None else min(left, PIECE_BYTES)
+
+    def _feed(self, data: bytes, start: int, end: int) -> int:
+        """Returns where the parser stopped."""
+        if self._bypassing:
+            self._feed_around(data[start:end])
+            return end
+        try:
+            self._parser.feed_data(memoryview(data)[start:end])
+        except httptools.HttpParserUpgrade as stop:
+            return start + int(stop.args[0])  # An upgrade is not accepted: what follows is the next request.
+        except httptools.HttpParserError as error:
+            self._parser_failed(error)
+            return end
+        if self._in_head:
+            self._head_bytes += end - start
+            if self._head_bytes > HEAD_LIMIT_BYTES:
+                self._refuse(S3Error("RequestHeaderSectionTooLarge"))
+        elif self._receiving is not None:
+            self._bypassing = (self._receiving.left_bytes or 0) > _BYPASS_BYTES
+        return end
+
+    def _feed_around(self, piece: bytes) -> None:
+        exchange = self._receiving
+        assert exchange is not None  # noqa: S101  # only a body is fed around the parser
+        exchange.feed(piece)
+        if exchange.left_bytes == 0:
+            self._bypassing = False
+            self._parser = httptools.HttpRequestParser(self)  # The old one still waits for the bytes that it did not see.
+            self.on_message_complete()
+
+    def _set_reading(self) -> None:
+        full = self._receiving is not None and self._receiving.buffered_bytes >= HIGH_WATER_BYTES
+        pause = bool(self._unparsed) or full
+        if pause != self._paused and not self.transport.is_closing():
+            self._paused = pause
+            if pause:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
+
+    # --- parser callbacks --------------------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self._deaf:
+            raise _StopParsing
+        self._url, self._headers, self._head_bytes, self._in_head = b"", [], 0, True
+        if not self._queue:
+            self._deadline.set(self.edge.limits().header_timeout_ms, self._head_is_late)
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+        if len(self._url) > URL_LIMIT_BYTES:
+            self._refuse(S3Error("RequestURITooLong"))
+            raise _StopParsing
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # Else it is a trailer of the transfer coding: no part of the head, and nobody's business (RFC 9110 §6.5.1).
+            self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        parser = self._parser
+        head, refusal = read_head(
+            parser.get_method().decode("ascii"),
+            self._url,
+            self._headers,
+            parser.get_http_version(),
+            keep_alive=parser.should_keep_alive(),
+            upgrade=parser.should_upgrade(),
+        )
+        self._in_head = False
+        if refusal is not None:
+            self._enqueue_refused(head, refusal)
+            raise _StopParsing
+        self._receiving = self._enqueue(head)
+
+    def on_body(self, piece: bytes) -> None:
+        if self._receiving is not None:
+            self._receiving.feed(piece)
+
+    def on_message_complete(self) -> None:
+        if self._receiving is not None:
+            self._deaf = self._deaf or not self._receiving.head.keep_alive
+            self._receiving.feed_end()
+            self._receiving = None
+
+    # --- what cannot be served ---------------------------------------------------------------------------------------------------
+
+    def _parser_failed(self, error: httptools.HttpParserError) -> None:
+        if isinstance(error, httptools.HttpParserCallbackError) and not isinstance(error.__context__, _StopParsing):
+            logger.error("a parser callback failed", exc_info=error)
+            self.transport.abort()
+        elif not self._deaf:
+            self._refuse(S3Error("BadRequest", f"An error occurred when parsing the HTTP request: {error}."))
+
+    def _refuse(self, error: S3Error) -> None:
+        """Answer `error` when it is its turn, and nothing after it."""
+        if self._receiving is not None:
+            self._deaf = True
+            self._receiving.fail_body(MalformedBody("the transfer coding of the body is broken"))
+            if self._receiving.done:
+                self._close()
+            self._receiving = None
+        else:
+            method = self._parser.get_method().decode("ascii") if self._url else ""
+            self._in_head = False
+            self._enqueue_refused(Head(method, self._url or b"/", self._headers), error)
+
+    def _enqueue_refused(self, head: Head, error: S3Error) -> None:
+        self._deaf = True
+        head.keep_alive = False
+        self._enqueue(head, error).fail_body(MalformedBody(error.message))
+
+    def _head_is_late(self) -> None:
+        if self._in_head and not self._deaf:
+            self._refuse(S3Error("RequestTimeout"))
+
+    # --- one request after the other ---------------------------------------------------------------------------------------------
+
+    def _enqueue(self, head: Head, refusal: S3Error | None = None) -> Exchange:
+        head.peer, head.secure = self._peer, self._secure
+        exchange = Exchange(self, head, self._loop.time(), refusal)
+        self._queue.append(exchange)
+        if len(self._queue) == 1:
+            self._start(exchange)
+        return exchange
+
+    def _start(self, exchange: Exchange) -> None:
+        self._deadline.clear()
+        self._task = task = self._loop.create_task(self.edge.serve(exchange))
+        self._server_state.tasks.add(task)
+        task.add_done_callback(self._served)
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._server_state.tasks.discard(task)
+        self._server_state.total_requests += 1
+        failed = task.cancelled() or task.exception() is not None
+        if failed and not task.cancelled():
+            logger.error("a request was not answered", exc_info=task.exception())
+        if task is self._task and self._queue and not self._queue[0].done:
+            self.transport.abort()
+
+    def answered(self, exchange: Exchange) -> None:
+        if not exchange.keep_alive:
+            self._close_after(exchange)
+            return
+        if not exchange.body_complete:
+            self._deadline.set(_DRAIN_MS, self.transport.abort)
+        self._retire_finished()
+        self._parse()
+
+    def _retire_finished(self) -> None:
+        if not self._queue or not self._queue[0].done or not self._queue[0].body_complete or not self._queue[0].keep_alive:
+            return
+        self._queue.popleft()
+        self._task = None
+        if self._queue:
+            self._start(self._queue[0])
+        elif self._stopping and not self._in_head:
+            self._close()
+        else:
+            self._wait_for_request()
+
+    def _wait_for_request(self) -> None:
+        limits = self.edge.limits()
+        if self._in_head:
+            self._deadline.set(limits.header_timeout_ms, self._head_is_late)
+        else:
+            self._deadline.set(limits.idle_timeout_ms, self._close)
+
+    # --- ending it ---------------------------------------------------------------------------------------------------------------
+
+    def _close_after(self, exchange: Exchange) -> None:
+        if exchange.body_complete or self._stopping:
+            self._close()
+            return
+        self._linger_bytes, self._unparsed = _LINGER_BYTES, b""
+        self._receiving = None
+        self._set_reading()
+        self._deadline.set(_LINGER_MS, self.transport.abort)
+
+    def _close(self) -> None:
+        """Send what is written, then end. Somebody who does not take it is not waited for."""
+        self._deaf, self._unparsed = True, b""
+        self.transport.close()
+        self._watch_sending()
+
+    def abort(self) -> None:
+        self.transport.abort()
+
+    # --- what an exchange asks for -----------------------------------------------------------------------------------------------
+
+    @property
+    def closing(self) -> bool:
+        return self._stopping or (self._deaf and len(self._queue) == 1)
+
+    def wait_for_bytes(self) -> None:
+        self._deadline.set(self.edge.limits().stall_timeout_ms, self._body_stalled)
+
+    def _body_stalled(self) -> None:
+        # The limit of an earlier wait is not taken back when bytes come: it passes here without effect.
+        if self._queue and self._queue[0].is_waiting:
+            self._queue[0].fail_body(ClientTimeout("the client stopped sending its body"))
+
+    def room_for_bytes(self) -> None:
+        if not self.transport.is_closing():
+            self._parse()
+
+    def write(self, data: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    async def drain(self) -> None:
+        if self.transport.is_closing():
+            raise ClientDisconnected("the client went away")
+        if not self._write_paused:
+            return
+        self._writable = self._loop.create_future()
+        self._watch_sending()
+        try:
+            await self._writable
+        finally:
+            self._writable = None
+            self._deadline.clear()
+
+    def pause_writing(self) -> None:
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        self._write_paused = False
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+
+    def _watch_sending(self) -> None:
+        self._unsent_bytes = unsent_bytes(self.transport)
+        self._deadline.set(self.edge.limits().stall_timeout_ms, self._check_sending)
+
+    def _check_sending(self) -> None:
+        if unsent_bytes(self.transport) >= self._unsent_bytes:
+            self.transport.abort()  # It took nothing for all this time.
+        else:
+            self._watch_sending()
+
+
+class _StopParsing(Exception):
+    """Raised in a parser callback: what is to be answered stands in the queue already."""

@@ -1,0 +1,86 @@
+"""What the port answers besides S3: health and metrics, by starlette.
+
+`health` and `metrics` are legal names of buckets. So only these exact paths are not S3's, only for GET and HEAD, and only where the
+request proves no identity: S3 serves nothing to anybody anonymous, a load balancer and Prometheus sign nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Scope
+
+from s3o_proxy.http.exchange import Exchange
+from s3o_proxy.http.head import Head
+from s3o_proxy.http.health import Readiness
+from s3o_proxy.http.status import status_line
+
+Render = Callable[[str], tuple[bytes, str]]
+"""The metrics and their content type, for what an Accept header asks."""
+
+_PATHS = frozenset({b"/health", b"/health/ready", b"/metrics"})
+_CREDENTIALS = frozenset({b"authorization", b"x-proxy-token"})
+
+
+def is_for_site(head: Head) -> bool:
+    path, _, query = head.target.partition(b"?")
+    return (
+        path in _PATHS
+        and head.method in {"GET", "HEAD"}
+        and b"Signature=" not in query
+        and not any(name in _CREDENTIALS for name, _ in head.headers)
+    )
+
+
+def make_site(readiness: Readiness, render_metrics: Render) -> Starlette:
+    async def health(_: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(_: Request) -> Response:
+        reasons = await readiness.reasons()
+        return JSONResponse({"status": "not ready" if reasons else "ready", "reasons": reasons}, 503 if reasons else 200)
+
+    async def metrics(request: Request) -> Response:
+        body, content_type = render_metrics(request.headers.get("accept", ""))
+        return Response(body, headers={"content-type": content_type})
+
+    return Starlette(routes=[Route("/health", health), Route("/health/ready", ready), Route("/metrics", metrics)])
+
+
+async def serve_site(site: ASGIApp, exchange: Exchange) -> None:
+    """Answer an exchange by an ASGI application whose answers are small. It gets no request body."""
+    head = exchange.head
+    path, _, query = head.target.partition(b"?")
+    scope: Scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": head.method,
+        "scheme": "https" if head.secure else "http",
+        "path": unquote(path.decode("ascii")),
+        "raw_path": path,
+        "query_string": query,
+        "root_path": "",
+        "headers": head.headers,
+    }
+    start: dict[str, Any] = {}
+    body: list[bytes] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            start.update(message)
+        else:
+            body.append(message.get("body", b""))
+
+    await site(scope, receive, send)
+    lines = [status_line(start["status"]), *(b"%b: %b\r\n" % pair for pair in start["headers"])]
+    exchange.answer(b"".join(lines), b"" if head.method == "HEAD" else b"".join(body))
