@@ -79,6 +79,11 @@ class Snapshot:
         """Whose X-Proxy-Token this is. Looked up by hash, so that the time taken says nothing about the tokens that exist."""
         return self._tokens.get(_fingerprint(token))
 
+    @property
+    def secrets(self) -> Mapping[SecretRef, str]:
+        """The value of every secret that the config names."""
+        return self._secrets
+
     def secret(self, ref: SecretRef) -> str:
         """The value of a secret that the config names; empty for an empty reference."""
         return self._secrets[ref] if ref else ""

@@ -1,0 +1,92 @@
+"""The `s3o` program as its user meets it: what it prints, where, and its exit code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from tests.support.config_files import backend, write, write_sample
+
+from s3o_proxy.__main__ import main
+
+SAMPLES = Path(__file__).parents[2] / "config" / "samples"
+
+
+def test_the_samples_are_valid(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", str(SAMPLES)]) == 0
+    assert capsys.readouterr().out.startswith("valid: S3Orchestrator main, 3 backends, 1 buckets, digest ")
+
+
+def test_what_is_invalid_is_said_reason_by_reason_on_standard_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_sample(tmp_path)
+    write(tmp_path, "backends.yaml", backend("a").replace("order", "ordre"), backend("b").replace("10Mi", "lots"))
+    assert main(["validate", str(tmp_path)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [line.split(": ")[:3] for line in err.splitlines()] == [
+        ["backends.yaml, document 1", "StorageBackend a", "spec.ordre"],
+        ["backends.yaml, document 2", "StorageBackend b", "spec.quota.bytes"],
+    ]
+
+
+def test_a_variable_of_the_environment_that_is_missing_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_sample(tmp_path)
+    secrets = tmp_path / "secrets.yml"
+    secrets.write_text(secrets.read_text().replace("photos-value", '"${S3O_TEST_PHOTOS}"'))
+    monkeypatch.delenv("S3O_TEST_PHOTOS", raising=False)
+    assert main(["validate", str(tmp_path)]) == 1
+    assert "the environment variable S3O_TEST_PHOTOS is not set" in capsys.readouterr().err
+    monkeypatch.setenv("S3O_TEST_PHOTOS", "now")
+    assert main(["validate", str(tmp_path)]) == 0
+
+
+def test_documents_of_other_kinds_are_mentioned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_sample(tmp_path)
+    write(tmp_path, "kustomization.yaml", "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n")
+    assert main(["validate", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith("not read: kustomization.yaml, document 1: Kustomization\nvalid: ")
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["version"]) == 0
+    assert capsys.readouterr().out == version("s3o-proxy") + "\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["serve", "x"],
+        ["run"],
+        ["run", "x", "--listen", "9000"],
+        ["run", "x", "--listen", "localhost"],
+        ["run", "x", "--listen", "::1:9000"],
+        ["run", "x", "--listen", "localhost:65536"],
+        ["validate"],
+    ],
+)
+def test_wrong_usage_is_two(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "usage: s3o" in capsys.readouterr().err
+
+
+def test_the_program_is_installed_and_its_module_runs(tmp_path: Path) -> None:
+    program = Path(sysconfig.get_path("scripts")) / "s3o"
+    for command in ([str(program)], [sys.executable, "-m", "s3o_proxy"]):
+        done = subprocess.run([*command, "run", str(tmp_path / "gone")], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == f"{tmp_path / 'gone'}: cannot be read: No such file or directory\n"
+
+
+def test_checking_needs_no_server_and_no_database() -> None:
+    script = "import sys; from s3o_proxy.__main__ import main; main(['version']); print(sorted({'uvicorn', 'asyncpg'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[1] == "[]"
