@@ -172,10 +172,8 @@ def _belongs(resource: StorageBackend | VirtualBucket, orchestrator: S3Orchestra
 
 def _refuse_foreign_namespace(resource: StorageBackend | VirtualBucket, orchestrator: S3Orchestrator) -> None:
     if resource.namespace != orchestrator.namespace:
-        where = f"S3Orchestrator {orchestrator.namespace}/{orchestrator.name}"
-        raise Refused(
-            "NotAllowedByOrchestrator", f"{where} takes only objects of its own namespace, and this one is in {resource.namespace}"
-        )
+        whose = f"S3Orchestrator {orchestrator.namespace}/{orchestrator.name}"
+        raise Refused("NotAllowedByOrchestrator", f"{whose} takes only objects of its own namespace, not of {resource.namespace}")
 
 
 def _age(resource: StorageBackend | VirtualBucket) -> tuple[float, str, str]:

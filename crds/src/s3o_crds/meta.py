@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
 from s3o_crds.values import VALIDATIONS, Label, SecretKey, SecretName
 
@@ -33,6 +33,10 @@ class Rule:
     def as_schema(self) -> dict[str, str]:
         rule = {"rule": self.cel, "message": self.message}
         return rule | ({"fieldPath": f".{self.field}"} if self.field else {})
+
+    def as_error(self) -> InitErrorDetails:
+        sentence = PydanticCustomError("rule", "{message}", {"message": self.message})
+        return InitErrorDetails(type=sentence, loc=(self.field,) if self.field else (), input=None)
 
 
 def immutable(field: str) -> Rule:
@@ -62,7 +66,7 @@ class Shape(BaseModel):
     def _keeps_its_rules(self) -> Self:
         broken = [rule for rule in self.rules if rule.holds is not None and not rule.holds(self)]
         if broken:
-            raise ValueError("; ".join(f"{rule.field}: {rule.message}" if rule.field else rule.message for rule in broken))
+            raise ValidationError.from_exception_data(type(self).__name__, [rule.as_error() for rule in broken])
         return self
 
     @classmethod

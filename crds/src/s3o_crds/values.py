@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import re
-from decimal import ROUND_CEILING, Decimal
+from fractions import Fraction
+from math import ceil
 from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import urlsplit
 
@@ -41,11 +42,11 @@ class ByteSize(str):
         if match is None:
             raise ValueError("is not a size such as 20Gi, 500M or 1048576")
         number, suffix = match.groups()
-        size = (Decimal(number) * _BYTES_OF_SUFFIX[suffix or ""]).to_integral_value(ROUND_CEILING)
+        size = ceil(Fraction(number) * _BYTES_OF_SUFFIX[suffix or ""])
         if size > cls.MAX_BYTES:
             raise ValueError("must be at most 1Ei")
         self = super().__new__(cls, text)
-        self.bytes = int(size)
+        self.bytes = size
         return self
 
     @classmethod
