@@ -1,0 +1,65 @@
+# Everything is done by these targets, here and in CI. The environment in .venv is made, and made again, as its inputs change.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+SETUP := $(VENV)/.s3o-setup
+MEMBERS := crds operator proxy
+
+##@ Use
+
+.PHONY: help
+help: ## Show this
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: setup ## Serve config/samples on 127.0.0.1:9000 with three S3 servers behind; Ctrl-C ends it, .run/ keeps the data
+	@exec $(PYTHON) hack/run.py
+
+##@ Check
+
+.PHONY: test
+test: setup ## Run all tests; T=PATH or T="PATH -k WORD" runs some
+	@export KUBEBUILDER_ASSETS="$$(hack/kube/assets || true)"; $(PYTHON) -m pytest $(T)
+
+.PHONY: lint
+lint: setup ## Style, formatting, types, import rules, and generated files that are not current
+	@$(VENV)/bin/ruff check
+	@$(VENV)/bin/ruff format --check
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+	@$(PYTHON) -m s3o_crds.crdgen --check
+
+.PHONY: bench
+bench: setup ## What an operation costs, beside nginx over the same stub; ARGS=... are its own
+	@$(PYTHON) hack/bench/bench.py $(ARGS)
+
+##@ Develop
+
+.PHONY: setup
+setup: $(SETUP) ## Make .venv: the pinned packages and the three members (other targets do it by themselves)
+
+$(SETUP): constraints.txt requirements-dev.in $(MEMBERS:%=%/pyproject.toml)
+	@hack/setup.sh $(VENV) $(MEMBERS)
+	@touch $@
+
+.PHONY: format
+format: setup ## Format the Python files
+	@$(VENV)/bin/ruff format
+	@$(VENV)/bin/ruff check --select I --fix
+
+.PHONY: generate
+generate: setup ## Make CRDs, editor schemas and docs/reference/api.md from the models
+	@$(PYTHON) -m s3o_crds.crdgen --write
+
+.PHONY: lock
+lock: setup ## Pin what requirements-dev.in and the members ask for in constraints.txt; ARGS=--upgrade takes newer versions
+	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" \
+	  $(MEMBERS:%=--no-emit-package s3o-%) $(ARGS) requirements-dev.in --output-file constraints.txt

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# hack/setup.sh VENV MEMBER...: make VENV hold exactly pinned packages (constraints.txt, by hash) and the members, editable.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+venv=$1
+shift
+
+if ! "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+  for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      python=$candidate
+      break
+    fi
+  done
+  [ -n "${python:-}" ] || { echo "make setup: no Python 3.11 or newer found (looked for python3, python3.14 … python3.11)" >&2; exit 1; }
+  "$python" -m venv --clear "$venv" || {
+    echo "make setup: $python cannot make a virtual environment (on Debian and Ubuntu: apt-get install python3-venv)" >&2
+    exit 1
+  }
+fi
+
+echo "make setup: installing what constraints.txt pins into $venv (the first time takes a minute)" >&2
+pip=("$venv/bin/python" -m pip --quiet --disable-pip-version-check)
+"${pip[@]}" install --require-hashes --no-deps --requirement constraints.txt
+# The members by themselves: what they need is installed already, and setuptools is among it.
+"${pip[@]}" install --no-deps --no-build-isolation $(printf -- '--editable ./%s ' "$@")
