@@ -73,8 +73,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", type=lambda text: text.split(","), default=names, help=f"some of: {','.join(names)}")
     parser.add_argument("--connections", type=_at_least_one, default=32, help="requests in flight, of small operations (default 32)")
     parser.add_argument("--database", choices=("postgres", "sqlite"), help="default: postgres where it is installed")
-    parser.add_argument("--without-nginx", action="store_true", help="measure ours alone")
-    parser.add_argument("--without-ours", action="store_true", help="measure nginx alone")
+    alone = parser.add_mutually_exclusive_group()
+    alone.add_argument("--without-nginx", action="store_true", help="measure ours alone")
+    alone.add_argument("--without-ours", action="store_true", help="measure nginx alone")
     options = parser.parse_args(arguments)
     if unknown := set(options.only) - set(names):
         parser.error(f"--only: {', '.join(sorted(unknown))} is none of {','.join(names)}")
