@@ -172,7 +172,8 @@ class Fleet:
             self.certificate, private_key = manifests.self_signed_certificate(directory)
             values = {"tls.crt": self.certificate.read_text(), "tls.key": private_key.read_text()}
             manifests.write(self.config / "tls.yaml", manifests.secret("endpoint-tls", values, "kubernetes.io/tls"))
-        self._write_orchestrator(strategy, dict(server or {}), database_uri)
+        self._strategy, self._database_uri = strategy, database_uri
+        self.write_server(**(server or {}))
         for shape in backends:
             self.write_backend(shape)
         self._write_keys()
@@ -182,8 +183,20 @@ class Fleet:
 
     # --- what its user does -----------------------------------------------------------------------------------------
 
-    def write_backend(self, shape: BackendShape) -> None:
-        """Add or change a StorageBackend; its bucket stays the one it had."""
+    def write_server(self, **fields: object) -> None:
+        """Set fields of `spec.server`; what is not named has its default."""
+        database: dict[str, object] = {"driver": "SQLite", "path": str(self.directory / "s3o.db")}
+        others = []
+        if self._database_uri is not None:
+            database = {"driver": "Postgres", "uriSecretRef": {"name": "database", "key": "uri"}}
+            others.append(manifests.secret("database", {"uri": self._database_uri}))
+        server = {"region": REGION} | ({"tls": {"secretName": "endpoint-tls"}} if self.certificate else {}) | fields
+        manifests.write(
+            self.config / "orchestrator.yaml", manifests.orchestrator(database=database, strategy=self._strategy, server=server), *others
+        )
+
+    def write_backend(self, shape: BackendShape, keys: KeyPair | None = None) -> None:
+        """Add or change a StorageBackend; its bucket stays the one it had. `keys`: others than those that open it."""
         place = self._places.get(shape.name)
         if place is None:
             place = self._places[shape.name] = self._seaweedfs.endpoint(shape.server)
@@ -197,8 +210,9 @@ class Fleet:
             order=shape.order,
             **({"etagIsMD5": True} | dict(shape.spec)),
         )
-        keys = manifests.key_pair(secret_name, place.access_key_id, place.secret_access_key)
-        manifests.write(self.config / f"backend-{shape.name}.yaml", resource, keys)
+        pair = keys or KeyPair(place.access_key_id, place.secret_access_key)
+        secret = manifests.key_pair(secret_name, pair.access_key_id, pair.secret_access_key)
+        manifests.write(self.config / f"backend-{shape.name}.yaml", resource, secret)
 
     def remove_backend(self, name: str) -> None:
         (self.config / f"backend-{name}.yaml").unlink()
@@ -272,6 +286,11 @@ class Fleet:
             config=config,
         )
 
+    def presigned_url(self, method: str, key: str, *, signature_version: str = "s3v4", expires_s: int = 60) -> str:
+        """A URL for `key` of `bucket`; `method` in the words of boto3 (`put_object`). Signature version 2 is `s3`."""
+        client = self.client(config=Config(signature_version=signature_version))
+        return client.generate_presigned_url(method, Params={"Bucket": self.bucket, "Key": key}, ExpiresIn=expires_s)
+
     def env(self) -> dict[str, str]:
         """For programs: the endpoint and the keys of `bucket` in the words of AWS, and nothing of the machine's own settings."""
         home = self.directory / "home"
@@ -309,17 +328,6 @@ class Fleet:
             .paginate(Bucket=self._places[name].bucket, Prefix=f"{self.bucket}/{prefix}")
         )
         return {entry["Key"]: entry["Size"] for page in pages for entry in page.get("Contents", [])}
-
-    def _write_orchestrator(self, strategy: str, server: dict[str, object], database_uri: str | None) -> None:
-        database: dict[str, object] = {"driver": "SQLite", "path": str(self.directory / "s3o.db")}
-        others = []
-        if database_uri is not None:
-            database = {"driver": "Postgres", "uriSecretRef": {"name": "database", "key": "uri"}}
-            others.append(manifests.secret("database", {"uri": database_uri}))
-        if self.certificate is not None:
-            server["tls"] = {"secretName": "endpoint-tls"}
-        resource = manifests.orchestrator(database=database, strategy=strategy, server={"region": REGION} | server)
-        manifests.write(self.config / "orchestrator.yaml", resource, *others)
 
 
 class Launch(Protocol):

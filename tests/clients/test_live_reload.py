@@ -1,0 +1,243 @@
+"""What changes when a file changes while the proxy runs, and what does not."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from tests.support.fleet import BackendShape, Fleet, KeyPair, Launch
+from tests.support.s3 import refused
+from tests.support.trees import random_bytes
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+KIB = 1024
+_WAIT_S = 30.0
+
+
+@contextmanager
+def next_generation(fleet: Fleet, number: int = 0) -> Iterator[None]:
+    """After the block, waits until the proxy serves a newer configuration than before."""
+    proxy = fleet.proxies[number]
+    before = proxy.generation
+    yield
+    wait_until(lambda: proxy.generation > before, f"generation {before} is still served")
+
+
+def wait_until(holds: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + _WAIT_S
+    while not holds():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.05)
+
+
+def put(s3: S3Client, key: str, size_bytes: int = 1) -> None:
+    s3.put_object(Bucket="photos", Key=key, Body=random_bytes(size_bytes))
+
+
+def test_a_new_backend_takes_what_the_full_one_cannot(launch: Launch) -> None:
+    fleet = launch(backends=[BackendShape("first", 1, spec={"quota": {"bytes": "1Mi"}})])
+    s3 = fleet.client()
+    put(s3, "a", 700 * KIB)
+    with refused("InsufficientStorage", 507) as refusal:
+        put(s3, "b", 700 * KIB)
+    assert "quota" in refusal.message
+
+    with next_generation(fleet):
+        fleet.write_backend(BackendShape("second", 2))
+    put(s3, "b", 700 * KIB)
+    put(s3, "c", 100 * KIB)
+    assert sorted(fleet.stored("first").values()) == [100 * KIB, 700 * KIB]
+    assert list(fleet.stored("second").values()) == [700 * KIB]
+
+    with next_generation(fleet):
+        fleet.write_backend(BackendShape("first", 1, spec={"quota": {"bytes": "2Mi"}}))
+    put(s3, "d", 700 * KIB)
+    assert len(fleet.stored("first", "d")) == 1, "the larger quota has no effect"
+    assert fleet.audit() == []
+
+
+def test_a_cordoned_backend_is_read_and_not_written(launch: Launch) -> None:
+    fleet = launch(backends=[BackendShape("first", 1), BackendShape("second", 2)])
+    s3 = fleet.client()
+    put(s3, "before", 1000)
+    with next_generation(fleet):
+        fleet.write_backend(BackendShape("first", 1, spec={"state": "Cordoned"}))
+    put(s3, "after", 1000)
+    assert len(fleet.stored("second", "after")) == 1
+    assert s3.get_object(Bucket="photos", Key="before")["Body"].read() == random_bytes(1000)
+
+    with next_generation(fleet):
+        fleet.write_backend(BackendShape("second", 2, spec={"state": "Cordoned"}))
+    with refused("InsufficientStorage", 507) as refusal:
+        put(s3, "nowhere")
+    assert "cordoned" in refusal.message
+
+    with next_generation(fleet):
+        fleet.write_backend(BackendShape("first", 1))
+    put(s3, "again", 1000)
+    assert len(fleet.stored("first", "again")) == 1
+
+
+def test_a_removed_backend_takes_no_more_writes_and_its_objects_wait_for_its_return(launch: Launch) -> None:
+    first = BackendShape("first", 1)
+    fleet = launch(backends=[first, BackendShape("second", 2)])
+    s3 = fleet.client()
+    put(s3, "left-behind", 1000)
+    with next_generation(fleet):
+        fleet.remove_backend("first")
+    put(s3, "after", 1000)
+    assert len(fleet.stored("second", "after")) == 1
+    assert s3.head_object(Bucket="photos", Key="left-behind")["ContentLength"] == 1000
+    with refused("ServiceUnavailable", 503):
+        s3.get_object(Bucket="photos", Key="left-behind")
+
+    with next_generation(fleet):
+        fleet.write_backend(first)
+    assert s3.get_object(Bucket="photos", Key="left-behind")["Body"].read() == random_bytes(1000)
+
+
+def test_a_bucket_and_its_credential_come_and_go(launch: Launch) -> None:
+    fleet = launch()
+    keys = KeyPair()
+    theirs = fleet.client(keys=keys)
+    with refused("InvalidAccessKeyId", 403):
+        theirs.put_object(Bucket="letters", Key="k", Body=b"1")
+
+    with next_generation(fleet):
+        fleet.write_bucket("letters", keys)
+    theirs.put_object(Bucket="letters", Key="k", Body=b"1")
+    with refused("AccessDenied", 403):
+        theirs.get_object(Bucket="photos", Key="k")
+    with refused("AccessDenied", 403):
+        fleet.client().get_object(Bucket="letters", Key="k")
+
+    with next_generation(fleet):
+        fleet.remove_bucket("letters")
+    with refused("InvalidAccessKeyId", 403):
+        theirs.get_object(Bucket="letters", Key="k")
+
+    with next_generation(fleet):
+        fleet.write_bucket("letters", keys)
+    assert theirs.get_object(Bucket="letters", Key="k")["Body"].read() == b"1", "the bucket came back without its objects"
+
+
+def test_a_rotated_secret(launch: Launch) -> None:
+    fleet = launch()
+    old = fleet.client()
+    put(old, "k")
+    with next_generation(fleet):
+        fleet.rotate_keys()
+    with refused("InvalidAccessKeyId", 403):
+        old.get_object(Bucket="photos", Key="k")
+    assert fleet.client().get_object(Bucket="photos", Key="k")["ContentLength"] == 1
+
+
+def test_a_backend_gets_new_keys(launch: Launch) -> None:
+    fleet = launch(backends=[BackendShape("first", 1)])
+    s3 = fleet.client()
+    put(s3, "k")
+    with next_generation(fleet):
+        fleet.write_backend(BackendShape("first", 1), KeyPair())
+    with refused("ServiceUnavailable", 503):
+        s3.get_object(Bucket="photos", Key="k")
+    with next_generation(fleet):
+        fleet.write_backend(BackendShape("first", 1))
+    assert s3.get_object(Bucket="photos", Key="k")["ContentLength"] == 1
+
+
+BROKEN = {
+    "no YAML": "kind: [",
+    "an unknown field": "{apiVersion: s3orchestrator.io/v1alpha1, kind: VirtualBucket, metadata: {name: bad}, spec: {colour: red}}",
+    "a Secret that is not there": (
+        "{apiVersion: s3orchestrator.io/v1alpha1, kind: VirtualBucket, metadata: {name: bad}, spec: {orchestratorRef: {name: main},"
+        " credentials: [{name: a, secretRef: {name: nowhere}}]}}"
+    ),
+}
+
+
+def test_an_invalid_change_is_refused_and_the_old_generation_keeps_serving(launch: Launch) -> None:
+    fleet = launch()
+    proxy, s3 = fleet.proxies[0], fleet.client()
+    put(s3, "k")
+    before = proxy.generation
+    broken = fleet.config / "broken.yaml"
+    for number, (what, text) in enumerate(BROKEN.items(), 1):
+        broken.write_text(text)
+        wait_until(lambda: (proxy.metric("s3o_config_refusals_total") or 0) >= number, f"{what} was not refused")  # noqa: B023  not kept
+        assert proxy.generation == before
+        assert s3.get_object(Bucket="photos", Key="k")["ContentLength"] == 1
+    log = proxy.log.read_text()
+    assert log.count("broken.yaml") >= len(BROKEN), "the log does not name the file"
+    assert "colour" in log
+    assert "nowhere" in log
+
+    with next_generation(fleet):
+        broken.unlink()
+        fleet.write_bucket("letters")
+    fleet.client().put_object(Bucket="letters", Key="k", Body=b"1")
+
+
+def test_a_change_that_needs_a_restart_is_refused_and_says_so(launch: Launch) -> None:
+    fleet = launch()
+    proxy = fleet.proxies[0]
+    manifest = fleet.config / "orchestrator.yaml"
+    manifest.write_text(manifest.read_text().replace("s3o.db", "other.db"))
+    wait_until(lambda: proxy.metric("s3o_config_refusals_total") == 1, "another database was not refused")
+    assert "needs a restart" in proxy.log.read_text()
+    put(fleet.client(), "k")
+
+
+def test_server_settings_change_too(launch: Launch) -> None:
+    fleet = launch()
+    s3 = fleet.client()
+    put(s3, "k", 2000)
+    with next_generation(fleet):
+        fleet.write_server(maxObjectSize=1000)
+    with refused("EntityTooLarge", 400):
+        put(s3, "k", 2000)
+    put(s3, "k", 1000)
+
+
+def test_a_request_keeps_the_configuration_that_it_began_with(launch: Launch) -> None:
+    fleet = launch(backends=[BackendShape("first", 1), BackendShape("second", 2)])
+    half, rest = threading.Event(), threading.Event()
+
+    def body() -> Iterator[bytes]:
+        yield b"a" * 1000
+        half.set()
+        assert rest.wait(_WAIT_S)
+        yield b"b" * 1000
+
+    status: list[int] = []
+    url = fleet.presigned_url("put_object", "slow")
+    length = {"Content-Length": "2000"}
+    sender = threading.Thread(target=lambda: status.append(httpx.put(url, content=body(), headers=length).status_code))
+    sender.start()
+    assert half.wait(_WAIT_S)
+    with next_generation(fleet):
+        fleet.rotate_keys()
+        fleet.remove_backend("first")
+    rest.set()
+    sender.join()
+    assert status == [200]
+    assert list(fleet.stored("first", "slow").values()) == [2000]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_every_proxy_follows_by_itself(two_proxies: Fleet, number: int) -> None:
+    keys = KeyPair()
+    with next_generation(two_proxies, number):
+        two_proxies.write_bucket(f"bucket-{number}", keys)
+    two_proxies.client(number, keys=keys).put_object(Bucket=f"bucket-{number}", Key="k", Body=b"1")
+
+
+@pytest.fixture(scope="module")
+def two_proxies(launch: Launch, postgres_uri: str) -> Fleet:
+    return launch(proxies=2, database_uri=postgres_uri)
