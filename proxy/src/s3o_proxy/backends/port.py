@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -68,7 +68,7 @@ class Backend(Protocol):
     async def put(
         self,
         key: str,
-        body: AsyncIterator[bytes],
+        body: AsyncIterable[bytes],
         size_bytes: int,
         *,
         content_type: str = "",
@@ -109,7 +109,7 @@ class Backend(Protocol):
         key: str,
         upload_id: str,
         part_number: int,
-        body: AsyncIterator[bytes],
+        body: AsyncIterable[bytes],
         size_bytes: int,
         *,
         content_md5: str = "",

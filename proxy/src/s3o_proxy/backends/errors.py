@@ -1,0 +1,69 @@
+"""What a backend's failures mean to the proxy: botocore's and aiohttp's errors on the left, the domain's on the right."""
+
+from __future__ import annotations
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from s3o_proxy.domain.errors import BackendError, BackendNotFound, BackendRejected, BackendThrottled, BackendTimeout, BackendUnavailable
+
+FAILURES = (ClientError, BotoCoreError, ResponseParserError, aiohttp.ClientError, HttpProcessingError, OSError)
+"""Everything that a call can raise because of the backend or the way to it (TimeoutError and ssl.SSLError are OSErrors)."""
+
+_NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+
+_NOT_FOUND = frozenset({"NoSuchKey", "NoSuchUpload"})
+"""Nothing else that comes with 404 is believed: a missing bucket, or a load balancer without its route, says nothing about an object."""
+
+_THROTTLED = frozenset(
+    {"SlowDown", "SlowDownRead", "SlowDownWrite", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests"}
+    | {"TooManyRequestsException", "RequestThrottled", "BandwidthLimitExceeded", "TooMuchConcurrency"}
+)
+
+_UNAVAILABLE = frozenset({"RequestTimeout", "OperationAborted", "InternalError", "ServiceUnavailable"})
+"""Meant for a moment, whatever their status."""
+
+_REFUSED_5XX = frozenset({501, 505, 507})
+"""The backend means it: not implemented, or full."""
+
+_PERHAPS_DONE_5XX = frozenset({500, 502, 504})
+"""Something behind whoever answers may have done it all the same."""
+
+
+def was_not_connected(error: BaseException) -> bool:
+    """True when no byte of the request can have reached the backend."""
+    return isinstance(error, _NOT_CONNECTED)
+
+
+def translate(error: Exception, backend: str, *, may_have_happened: bool) -> BackendError:
+    """The domain's error for one of FAILURES. `may_have_happened`: the call changes something, and its request may be there in full."""
+    if isinstance(error, ClientError):
+        return _translate_answer(error, backend, may_have_happened)
+    if was_not_connected(error):
+        kind = BackendTimeout if isinstance(error, TimeoutError) else BackendUnavailable
+        return kind(backend, f"no connection: {_describe(error)}")
+    if isinstance(error, TimeoutError):
+        return BackendTimeout(backend, _describe(error), ambiguous=may_have_happened)
+    return BackendUnavailable(backend, _describe(error), ambiguous=may_have_happened)
+
+
+def _translate_answer(error: ClientError, backend: str, may_have_happened: bool) -> BackendError:
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    code = error.response.get("Error", {}).get("Code", "") or str(status)
+    message = error.response.get("Error", {}).get("Message", "")
+    said = f"{status} {code}: {message}"
+    if status == 404 and code in _NOT_FOUND:
+        return BackendNotFound(backend, said)
+    if status == 429 or code in _THROTTLED:
+        return BackendThrottled(backend, said)
+    if status == 408 or code == "RequestTimeout":
+        return BackendTimeout(backend, said)
+    if status in _REFUSED_5XX or (status < 500 and code not in _UNAVAILABLE):
+        return BackendRejected(backend, status, code, message)
+    return BackendUnavailable(backend, said, ambiguous=may_have_happened and status in _PERHAPS_DONE_5XX)
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
