@@ -209,15 +209,18 @@ class TestTheOlderClaimWins:
         assert refusals(compilation) == {"photos": "AccessKeyConflict"}
         assert [bucket.name for bucket in config_of(compilation).buckets] == ["videos"]
         assert compilation.rejections[0].message == (
-            "the access key id of credential app is already in use by the older VirtualBucket default/videos"
+            "the access key id of credential app has another secret in the older VirtualBucket default/videos"
         )
 
-    def test_to_a_token(self) -> None:
-        def with_token(name: str) -> Document:
-            return resources.bucket(name, credentials=[{"name": "t", "type": "Token", "secretRef": {"name": "tokens"}}])
-
-        compilation = compiled(with_token("a-bucket"), with_token("b-bucket"), resources.secret("tokens", token="x"))
-        assert refusals(compilation) == {"b-bucket": "AccessKeyConflict"}
+    def test_but_one_key_pair_or_token_opens_several_buckets(self) -> None:
+        """Else nobody could copy from one bucket to another."""
+        credentials = [
+            {"name": "pair", "secretRef": {"name": "photos-keys"}},
+            {"name": "token", "type": "Token", "secretRef": {"name": "tokens"}},
+        ]
+        names = ("a-bucket", "b-bucket")
+        compilation = compiled(*(resources.bucket(name, credentials=credentials) for name in names), resources.secret("tokens", token="x"))
+        assert [bucket.name for bucket in config_of(compilation).buckets] == list(names)
 
     def test_and_a_bucket_has_no_claim_against_itself(self) -> None:
         credentials = [{"name": name, "secretRef": {"name": "photos-keys"}} for name in ("a", "b")]
@@ -254,7 +257,13 @@ class TestTheOlderClaimWins:
 
     def test_a_broken_bucket_keeps_the_keys_that_can_be_read(self) -> None:
         credentials = [{"name": "a", "secretRef": {"name": "gone"}}, {"name": "b", "secretRef": {"name": "videos-keys"}}]
-        compilation = compiled(aged(resources.bucket("photos", credentials=credentials), OLD), aged(resources.bucket("videos"), NEW))
+        others = [{"name": "c", "secretRef": {"name": "other-keys"}}]
+        keys = [resources.key_pair("videos-keys", "same"), resources.key_pair("other-keys", "same", "another secret")]
+        compilation = compiled(
+            aged(resources.bucket("photos", credentials=credentials), OLD),
+            aged(resources.bucket("videos", credentials=others), NEW),
+            keys=keys,
+        )
         assert refusals(compilation) == {"photos": "SecretNotFound", "videos": "AccessKeyConflict"}
 
     def test_a_guest_of_another_namespace_claims_nothing(self) -> None:

@@ -115,7 +115,7 @@ def _compile_buckets(
     served: list[BucketConfig] = []
     values: dict[SecretRef, str] = {}
     rejections: list[Rejection] = []
-    names, keys = _Claims("BucketNameConflict"), _Claims("AccessKeyConflict")
+    names, keys = _Claims("BucketNameConflict"), _KeyClaims()
     for bucket in sorted((one for one in buckets if _belongs(one, orchestrator)), key=_age):
         secrets = SecretReader(book, bucket.namespace)
         try:
@@ -131,7 +131,7 @@ def _compile_buckets(
     return served, values, rejections
 
 
-def _resolve_credentials(bucket: VirtualBucket, secrets: SecretReader, keys: _Claims) -> tuple[CredentialConfig, ...]:
+def _resolve_credentials(bucket: VirtualBucket, secrets: SecretReader, keys: _KeyClaims) -> tuple[CredentialConfig, ...]:
     if not bucket.spec.credentials:
         raise Refused("NoCredentials", "spec.credentials is empty: nobody could use the bucket")
     resolved: list[CredentialConfig] = []
@@ -140,9 +140,7 @@ def _resolve_credentials(bucket: VirtualBucket, secrets: SecretReader, keys: _Cl
         try:
             config = resolve_credential(credential, secrets)
             resolved.append(config)
-            identity = (config.type, secrets.values[config.token or config.access_key_id])
-            what = "token" if config.type == "Token" else "access key id"
-            keys.claim(identity, bucket, f"the {what} of credential {credential.name} is already in use by")
+            keys.claim(config, secrets.values, bucket)
         except Refused as refused:
             problems.append(refused)  # not raised yet: the keys of the other credentials are claimed all the same
     if problems:
@@ -163,6 +161,27 @@ class _Claims:
             who = "this object itself" if owner is claimant else f"the older {owner.kind} {owner.namespace}/{owner.name}"
             raise Refused(self._reason, f"{refusal} {who}")
         self._owners[thing] = claimant
+
+
+class _KeyClaims:
+    """Who may use which key pair or token. The same one may open several buckets (so that objects can be copied between them); an access
+    key id with two secrets would make its meaning depend on who is asked first."""
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, str], tuple[str, VirtualBucket]] = {}
+        self._listed: set[tuple[str, str, str, str]] = set()
+
+    def claim(self, credential: CredentialConfig, values: Mapping[SecretRef, str], bucket: VirtualBucket) -> None:
+        identity = (credential.type, values[credential.token or credential.access_key_id])
+        what = f"the {'token' if credential.type == 'Token' else 'access key id'} of credential {credential.name}"
+        place = (*identity, bucket.namespace, bucket.name)
+        if place in self._listed:
+            raise Refused("AccessKeyConflict", f"{what} is already in use by this object itself")
+        secret = values[credential.secret_access_key] if credential.secret_access_key else ""
+        known, owner = self._first.setdefault(identity, (secret, bucket))
+        if known != secret:
+            raise Refused("AccessKeyConflict", f"{what} has another secret in the older {owner.kind} {owner.namespace}/{owner.name}")
+        self._listed.add(place)
 
 
 def _belongs(resource: StorageBackend | VirtualBucket, orchestrator: S3Orchestrator) -> bool:

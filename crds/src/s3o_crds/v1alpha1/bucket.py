@@ -36,7 +36,7 @@ class VirtualBucketSpec(Section):
     max_multipart_uploads: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     """Most multipart uploads under way at once; absent or 0 means no limit."""
     credentials: Annotated[tuple[Credential, ...], *list_map("name", 64)] = ()
-    """Who may use the bucket. An access key id belongs to one bucket only."""
+    """Who may use the bucket. The same key pair may open several buckets; an access key id has one secret."""
 
 
 class VirtualBucketStatus(Status):
