@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
-from s3o_proxy.auth.chunk_signature import ChunkSignatures
+from s3o_proxy.auth.chunk_signature import ChunkSignatures, UncheckedSignatures
 from s3o_proxy.auth.presigned import is_presigned_v4, parse_presigned
 from s3o_proxy.auth.presigned_v2 import is_presigned_v2, matches_v2, parse_presigned_v2
 from s3o_proxy.auth.signing_key import Scope, SigningKey, derive_signing_key
@@ -48,14 +48,11 @@ class CredentialLookup(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """`chunk_signatures` is there where each chunk of the body is signed: whoever reads the body holds the chunks against it.
-
-    By token nobody signed anything: a body framed as signed chunks is then decoded, and its chunk signatures mean nothing.
-    """
+    """`chunk_signatures` is there where each chunk of the body carries a signature: whoever reads the body holds the chunks against it."""
 
     credential: Credential
     method: Literal["header", "presigned", "presigned-v2", "token"]
-    chunk_signatures: ChunkSignatures | None = None
+    chunk_signatures: ChunkSignatures | UncheckedSignatures | None = None
 
 
 class Authenticator:
@@ -77,7 +74,7 @@ class Authenticator:
         """Raises S3Error: AccessDenied for a request without proof, else what exactly is wrong with the proof."""
         headers, query = facts.headers, facts.raw_query
         if TOKEN_HEADER in headers:
-            return _by_token(headers[TOKEN_HEADER], credentials)
+            return _by_token(facts, credentials)
         by_query = is_presigned_v4(query) or is_presigned_v2(query)
         authorization = headers.get("authorization")
         if authorization is not None:
@@ -149,15 +146,16 @@ class Authenticator:
             raise signature_mismatch(claim.access_key_id, signature, verdict)
         if not known:
             _remember(self._keys, (claim.access_key_id, claim.scope), (credential, key))
-        chunks = ChunkSignatures(key, amz_time, claim.scope.text, signature) if payload_hash.startswith("STREAMING-AWS4-") else None
+        chunks = ChunkSignatures(key, amz_time, claim.scope.text, signature) if _is_signed_stream(payload_hash) else None
         return Authentication(credential, method, chunks)
 
 
-def _by_token(token: str, credentials: CredentialLookup) -> Authentication:
+def _by_token(facts: RequestFacts, credentials: CredentialLookup) -> Authentication:
+    token = facts.headers[TOKEN_HEADER]
     credential = credentials.find_token(token) if token else None
     if credential is None:
         raise S3Error("AccessDenied")
-    return Authentication(credential, "token")
+    return Authentication(credential, "token", UncheckedSignatures() if _is_signed_stream(payload_mode(facts.headers)) else None)
 
 
 def _by_query_v2(facts: RequestFacts, credentials: CredentialLookup, now_ms: int, virtual_host_domain: str) -> Authentication:
@@ -179,6 +177,10 @@ def _by_query_v2(facts: RequestFacts, credentials: CredentialLookup, now_ms: int
             },
         )
     return Authentication(credential, "presigned-v2")
+
+
+def _is_signed_stream(payload_hash: str) -> bool:
+    return payload_hash.startswith("STREAMING-AWS4-HMAC-")
 
 
 def _check_mechanism(authorization: str) -> None:
