@@ -6,9 +6,10 @@ from collections.abc import Generator
 
 import pytest
 from tests.support.fleet import launch, logs_of_running_proxies
+from tests.support.postgres import postgres, postgres_database
 from tests.support.seaweedfs import seaweedfs
 
-__all__ = ["launch", "seaweedfs"]
+__all__ = ["launch", "postgres", "postgres_database", "seaweedfs"]
 
 
 @pytest.hookimpl(wrapper=True)

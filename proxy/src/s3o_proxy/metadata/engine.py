@@ -1,0 +1,34 @@
+"""What the ledger needs of an engine: run stories, as a transaction or as reads."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+from s3o_proxy.metadata.story import Steps
+
+T = TypeVar("T")
+
+
+class Engine(Protocol):
+    """`remote`: a statement is a round trip, so lookups are worth gathering."""
+
+    remote: bool
+
+    async def transact(self, steps: Steps[T]) -> T:
+        """One durable transaction. Raises Refused, MetadataUnavailable or OutcomeUnknown, or what the story raises; on anything but
+        OutcomeUnknown it is rolled back. Called by one task at a time."""
+        ...
+
+    async def read(self, steps: Steps[T]) -> T:
+        """Short reads, outside a transaction. Raises Refused, MetadataUnavailable, or what the story raises."""
+        ...
+
+    async def scan(self, steps: Steps[T]) -> T:
+        """As `read`, for pages that may take a while."""
+        ...
+
+    async def survey(self, steps: Steps[T]) -> T:
+        """As `read`, for what looks at whole tables."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,227 @@
+"""The ledger: every method of the port, as the story that carries it out over an engine."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from s3o_proxy.domain.model import (
+    CleanupItem,
+    Conditions,
+    Intent,
+    ListPage,
+    ListQuery,
+    NewObject,
+    Part,
+    StoredObject,
+    Upload,
+    UploadsPage,
+    Usage,
+)
+from s3o_proxy.metadata import audit, listing, parts, uploads
+from s3o_proxy.metadata.cleanup import (
+    BURY_CLEANUP,
+    CLAIM_CLEANUP,
+    FINISH_CLEANUP,
+    RETRY_CLEANUP,
+    BuryCleanup,
+    ClaimCleanup,
+    FinishCleanup,
+    RetryCleanup,
+)
+from s3o_proxy.metadata.engine import Engine
+from s3o_proxy.metadata.finder import Finder
+from s3o_proxy.metadata.lane import Lane
+from s3o_proxy.metadata.leases import (
+    ACQUIRE_LEASE,
+    REGISTER_BACKENDS,
+    RELEASE_LEASE,
+    REMEMBER_BUCKET,
+    AcquireLease,
+    RegisterBackends,
+    ReleaseLease,
+    RememberBucket,
+    bucket_created_ms,
+)
+from s3o_proxy.metadata.objects import COMMIT_WRITE, DELETE_OBJECT, CommitWrite, DeleteObject, find_objects
+from s3o_proxy.metadata.parts import COMMIT_PART, RELEASE_PART, CommitPart, ReleasePart
+from s3o_proxy.metadata.port import Deletion, Mention, Reserved
+from s3o_proxy.metadata.reservations import ABANDON_WRITE, REAP_INTENTS, RESERVE, AbandonWrite, ReapIntents, Reserve
+from s3o_proxy.metadata.uploads import (
+    ABORT_UPLOAD,
+    BEGIN_COMPLETE,
+    COMMIT_COMPLETE,
+    CREATE_UPLOAD,
+    END_COMPLETE,
+    OPEN_UPLOAD,
+    AbortUpload,
+    BeginComplete,
+    CommitComplete,
+    CreateUpload,
+    EndComplete,
+    OpenUpload,
+)
+
+ORDER = (
+    REGISTER_BACKENDS,
+    REMEMBER_BUCKET,
+    ACQUIRE_LEASE,
+    RELEASE_LEASE,
+    CREATE_UPLOAD,
+    OPEN_UPLOAD,
+    COMMIT_PART,
+    RELEASE_PART,
+    END_COMPLETE,
+    BEGIN_COMPLETE,
+    COMMIT_WRITE,
+    COMMIT_COMPLETE,
+    DELETE_OBJECT,
+    ABORT_UPLOAD,
+    ABANDON_WRITE,
+    REAP_INTENTS,
+    FINISH_CLEANUP,
+    RETRY_CLEANUP,
+    BURY_CLEANUP,
+    CLAIM_CLEANUP,
+    # Last: it locks the backends' rows until the commit, and may count on what the others freed.
+    RESERVE,
+)
+"""In which order a transaction carries out kinds that wait together. Their callers are concurrent: any order is true to them."""
+
+STRIPES = 16
+MENTIONS_PAGE = 1000
+
+
+class Ledger:
+    """Implements the port. One per process and database: its lane and its finder gather what this process asks."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        # Processes that share a database seldom meet in a stripe.
+        self._lane = Lane(engine, ORDER, stripe=secrets.randbelow(STRIPES))
+        self._finder = Finder(engine)
+
+    # --- objects ---------------------------------------------------------------------------------------------------
+
+    async def find_object(self, bucket: str, key: str) -> StoredObject | None:
+        if self._engine.remote:
+            return await self._finder.find((bucket, key))
+        return (await self._engine.read(find_objects([(bucket, key)]))).get((bucket, key))
+
+    async def list_objects(self, query: ListQuery) -> ListPage:
+        return await self._engine.scan(listing.list_objects(query))
+
+    async def reserve_write(self, intent: Intent, quota_bytes: int | None) -> Reserved:
+        return await self._lane.write(RESERVE, Reserve(intent, quota_bytes))
+
+    async def commit_write(self, new: NewObject, conditions: Conditions = Conditions()) -> None:
+        await self._lane.write(COMMIT_WRITE, CommitWrite(new, conditions))
+
+    async def abandon_write(self, write_id: str, reason: str, due_ms: int) -> None:
+        await self._lane.write(ABANDON_WRITE, AbandonWrite(write_id, reason, due_ms))
+
+    async def delete_object(self, bucket: str, key: str, now_ms: int, conditions: Conditions = Conditions()) -> Deletion:
+        return await self._lane.write(DELETE_OBJECT, DeleteObject(bucket, key, now_ms, conditions))
+
+    # --- multipart -------------------------------------------------------------------------------------------------
+
+    async def create_upload(self, upload: Upload, max_uploads: int | None) -> None:
+        await self._lane.write(CREATE_UPLOAD, CreateUpload(upload, max_uploads))
+
+    async def open_upload(self, upload_id: str, backend_upload_id: str) -> None:
+        await self._lane.write(OPEN_UPLOAD, OpenUpload(upload_id, backend_upload_id))
+
+    async def find_upload(self, bucket: str, key: str, upload_id: str) -> Upload:
+        return await self._engine.read(uploads.find_upload(bucket, key, upload_id))
+
+    async def reserve_part(self, intent: Intent, quota_bytes: int | None) -> Reserved:
+        return await self._lane.write(RESERVE, Reserve(intent, quota_bytes))
+
+    async def commit_part(self, write_id: str, part: Part) -> None:
+        await self._lane.write(COMMIT_PART, CommitPart(write_id, part))
+
+    async def release_part(self, write_id: str, *, certainly_not_landed: bool) -> None:
+        await self._lane.write(RELEASE_PART, ReleasePart(write_id, certainly_not_landed))
+
+    async def list_parts(self, upload_id: str, after: int, limit: int) -> tuple[tuple[Part, ...], bool]:
+        return await self._engine.scan(parts.list_parts(upload_id, after, limit))
+
+    async def begin_complete(self, upload_id: str, owner: str, now_ms: int) -> Upload:
+        return await self._lane.write(BEGIN_COMPLETE, BeginComplete(upload_id, owner, now_ms))
+
+    async def end_complete(self, upload_id: str, *, may_be_complete: bool) -> None:
+        await self._lane.write(END_COMPLETE, EndComplete(upload_id, may_be_complete))
+
+    async def commit_complete(self, upload_id: str, new: NewObject, conditions: Conditions) -> None:
+        await self._lane.write(COMMIT_COMPLETE, CommitComplete(upload_id, new, conditions))
+
+    async def abort_upload(self, upload_id: str, reason: str, now_ms: int) -> None:
+        await self._lane.write(ABORT_UPLOAD, AbortUpload(upload_id, reason, now_ms))
+
+    async def list_uploads(self, bucket: str, prefix: str, delimiter: str, after_key: str, after_upload_id: str, limit: int) -> UploadsPage:
+        return await self._engine.scan(listing.list_uploads(bucket, prefix, delimiter, after_key, after_upload_id, limit))
+
+    async def stale_uploads(self, before_ms: int, now_ms: int, limit: int) -> Sequence[Upload]:
+        return await self._engine.scan(listing.stale_uploads(before_ms, now_ms, limit))
+
+    # --- workers ---------------------------------------------------------------------------------------------------
+
+    async def reap_intents(self, now_ms: int, limit: int) -> int:
+        return await self._lane.write(REAP_INTENTS, ReapIntents(now_ms, limit))
+
+    async def claim_cleanup(self, owner: str, now_ms: int, lease_ms: int, limit: int) -> Sequence[CleanupItem]:
+        return await self._lane.write(CLAIM_CLEANUP, ClaimCleanup(owner, now_ms, lease_ms, limit))
+
+    async def finish_cleanup(self, item_ids: Sequence[int]) -> None:
+        await self._lane.write(FINISH_CLEANUP, FinishCleanup(tuple(item_ids)))
+
+    async def retry_cleanup(self, item_id: int, error: str, next_try_ms: int) -> None:
+        await self._lane.write(RETRY_CLEANUP, RetryCleanup(item_id, error, next_try_ms))
+
+    async def bury_cleanup(self, item_id: int, error: str, now_ms: int) -> None:
+        await self._lane.write(BURY_CLEANUP, BuryCleanup(item_id, error, now_ms))
+
+    # --- leases ----------------------------------------------------------------------------------------------------
+
+    async def acquire_lease(self, name: str, owner: str, now_ms: int, ttl_ms: int) -> bool:
+        return await self._lane.write(ACQUIRE_LEASE, AcquireLease(name, owner, now_ms, ttl_ms))
+
+    async def release_lease(self, name: str, owner: str) -> None:
+        await self._lane.write(RELEASE_LEASE, ReleaseLease(name, owner))
+
+    # --- counters and inspection -----------------------------------------------------------------------------------
+
+    async def register_backends(self, names: Sequence[str]) -> None:
+        await self._lane.write(REGISTER_BACKENDS, RegisterBackends(tuple(names)))
+
+    async def usage(self) -> Mapping[str, Usage]:
+        return await self._engine.read(audit.usage())
+
+    async def queue_depths(self) -> Mapping[str, int]:
+        return await self._engine.scan(audit.queue_depths())
+
+    async def counted_usage(self) -> Mapping[str, Usage]:
+        return await self._engine.survey(audit.counted_usage())
+
+    async def mentions(self, backend: str) -> AsyncIterator[Mention]:
+        cursor = audit.START
+        while True:
+            page, cursor = await self._engine.scan(audit.mentions(backend, cursor, MENTIONS_PAGE))
+            for mention in page:
+                yield mention
+            if len(page) < MENTIONS_PAGE:
+                return
+
+    async def mentioned(self, backend: str, storage_key: str) -> Mention | None:
+        return await self._engine.read(audit.mentioned(backend, storage_key))
+
+    async def bucket_created_ms(self, bucket: str, now_ms: int) -> int:
+        known = await self._engine.read(bucket_created_ms(bucket))
+        return await self._lane.write(REMEMBER_BUCKET, RememberBucket(bucket, now_ms)) if known is None else known
+
+    async def ping(self) -> None:
+        await self._engine.read(audit.ping())
+
+    async def close(self) -> None:
+        await self._lane.close()
+        await self._engine.close()

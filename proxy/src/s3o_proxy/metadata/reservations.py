@@ -1,0 +1,129 @@
+"""The stories of intents: reserve space, give it up, reap what the dead left.
+
+A quota is exact (I3) because only a reservation ever raises what a backend holds, and it does so while it holds the backend's
+row: it sums the stripes in a statement after the one that locked, so it sees every reservation granted before. Everything else
+moves bytes between the columns, or lowers them, in one statement per stripe, so a sum read meanwhile is never too small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from s3o_proxy.domain.errors import DomainError, NoSuchUpload, UploadBusy
+from s3o_proxy.domain.model import Intent
+from s3o_proxy.metadata.port import Reserved
+from s3o_proxy.metadata.records import cleanup_values, intent_values
+from s3o_proxy.metadata.story import Book, Kind, Row, Steps, ask, ask_each
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """A reservation for a whole object, or (when the intent names an upload) for a part."""
+
+    intent: Intent
+    quota_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonWrite:
+    write_id: str
+    reason: str
+    due_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReapIntents:
+    now_ms: int
+    limit: int
+
+
+def upload_lock(upload_id: str) -> str:
+    return f"upload/{upload_id}"
+
+
+def reserve(members: Sequence[Reserve], book: Book) -> Steps[list[Reserved | DomainError]]:
+    """Grant in order of arrival whatever fits; a large one that does not fit stands in no small one's way."""
+    refusals = yield from _uploads_that_take_no_part(members)
+    held = yield from _lock_and_sum({m.intent.backend for m in members if m.quota_bytes is not None}, book)
+    outcomes: list[Reserved | DomainError] = []
+    granted: list[Intent] = []
+    for m in members:
+        intent = m.intent
+        if refused := refusals.get(intent.upload_id):
+            outcomes.append(refused)
+            continue
+        if m.quota_bytes is not None:
+            free = m.quota_bytes - held[intent.backend]
+            if intent.size_bytes > free:
+                outcomes.append(Reserved(granted=False, free_bytes=max(0, free)))
+                continue
+        if intent.backend in held:
+            held[intent.backend] += intent.size_bytes
+        book.move(intent.backend, reserved=intent.size_bytes)
+        granted.append(intent)
+        outcomes.append(Reserved(granted=True))
+    yield from ask_each("put_intents", [intent_values(intent) for intent in granted])
+    return outcomes
+
+
+def abandon_writes(members: Sequence[AbandonWrite], book: Book) -> Steps[list[DomainError | None]]:
+    by_id = {m.write_id: m for m in members}
+    rows = yield from ask_each("take_intents", [{"write_id": write_id} for write_id in by_id])
+    yield from _orphan(rows, {write_id: (m.reason, m.due_ms) for write_id, m in by_id.items()}, book)
+    return [None for _ in members]
+
+
+def reap_intents(members: Sequence[ReapIntents], book: Book) -> Steps[list[int | DomainError]]:
+    reaped: list[int | DomainError] = []
+    for m in members:
+        rows = yield from ask("reap_intents", now_ms=m.now_ms, count=m.limit)
+        yield from _orphan(rows, {row["write_id"]: ("reaped", m.now_ms) for row in rows}, book)
+        reaped.append(len(rows))
+    return reaped
+
+
+def _uploads_that_take_no_part(members: Sequence[Reserve]) -> Steps[dict[str, DomainError]]:
+    """Under the uploads' locks: an intent for a part of an upload that is gone would stay reserved for ever."""
+    upload_ids = sorted({m.intent.upload_id for m in members if m.intent.upload_id})
+    rows = yield from ask_each("find_uploads", [{"upload_id": upload_id} for upload_id in upload_ids])
+    open_uploads = {row["upload_id"]: row for row in rows if row["backend_upload_id"]}
+    refusals: dict[str, DomainError] = {}
+    for upload_id in upload_ids:
+        if upload_id not in open_uploads:
+            refusals[upload_id] = NoSuchUpload(upload_id)
+        elif open_uploads[upload_id]["state"] != "open":
+            refusals[upload_id] = UploadBusy(upload_id)
+    return refusals
+
+
+def _lock_and_sum(backends: Iterable[str], book: Book) -> Steps[dict[str, int]]:
+    """What each backend holds, its row locked; what this transaction itself changes is already counted."""
+    names = [{"name": name} for name in sorted(backends)]
+    locked = yield from ask_each("lock_backends", names)
+    if len(locked) < len(names):
+        # Unknown so far: without a row there would be nothing to lock.
+        yield from ask_each("register_backends", names)
+        yield from ask_each("lock_backends", names)
+    rows = yield from ask_each("held_bytes", names)
+    held = {row["backend"]: row["held_bytes"] for row in rows}
+    return {name["name"]: held.get(name["name"], 0) + book.held_bytes(name["name"]) for name in names}
+
+
+def _orphan(rows: Sequence[Row], why: dict[str, tuple[str, int]], book: Book) -> Steps[None]:
+    """Bytes of consumed intents may have landed: cleanup rows mention them from now on (I2). `why`: reason and due time, by write."""
+    cleanup = []
+    for row in rows:
+        reason, due_ms = why[row["write_id"]]
+        cleanup.append(cleanup_values(row, reason, due_ms, row["size_bytes"]))
+        book.move(row["backend"], reserved=-row["size_bytes"], orphan=row["size_bytes"])
+    yield from ask_each("put_cleanup", cleanup)
+
+
+def _locks(member: Reserve) -> tuple[str, ...]:
+    return (upload_lock(member.intent.upload_id),) if member.intent.upload_id else ()
+
+
+RESERVE = Kind("reserve", reserve, identity=lambda m: f"intent/{m.intent.write_id}/{m.intent.backend}", locks=_locks)
+ABANDON_WRITE = Kind("abandon_write", abandon_writes, identity=lambda m: f"abandon/{m.write_id}")
+REAP_INTENTS = Kind("reap_intents", reap_intents, identity=lambda _: "reap")

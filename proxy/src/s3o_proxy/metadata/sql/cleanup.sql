@@ -1,0 +1,45 @@
+-- put_cleanup --
+-- Queue bytes that nobody reads any more.
+INSERT INTO cleanup_queue (backend, storage_key, backend_upload_id, size_bytes, reason, due_ms)
+SELECT batch.backend, batch.storage_key, batch.backend_upload_id, batch.size_bytes, batch.reason, batch.due_ms
+FROM {{batch(backend text, storage_key text, backend_upload_id text, size_bytes bigint, reason text, due_ms bigint)}}
+
+-- claim_cleanup --
+-- Take due rows that nobody else works on; a claim whose time is over counts as nobody's.
+WITH due AS MATERIALIZED (
+    SELECT cleanup_queue.item_id FROM cleanup_queue
+    WHERE cleanup_queue.due_ms <= :now_ms AND cleanup_queue.claimed_until_ms <= :now_ms
+    ORDER BY cleanup_queue.due_ms, cleanup_queue.item_id
+    LIMIT :count
+    {{skip_locked}}
+)
+UPDATE cleanup_queue SET claimed_by = :owner, claimed_until_ms = :until_ms
+WHERE cleanup_queue.item_id IN (SELECT due.item_id FROM due)
+RETURNING item_id, backend, storage_key, backend_upload_id, size_bytes, reason, attempts, due_ms
+
+-- finish_cleanup --
+-- Take rows out whose bytes are gone; whoever deletes the row lowers the counter.
+DELETE FROM cleanup_queue
+WHERE cleanup_queue.item_id IN (SELECT batch.item_id FROM {{batch(item_id bigint)}})
+RETURNING backend, size_bytes
+
+-- retry_cleanup --
+-- Count a failed attempt and try again later.
+UPDATE cleanup_queue SET
+    attempts = attempts + 1, last_error = batch.error, due_ms = batch.next_try_ms, claimed_by = '', claimed_until_ms = 0
+FROM {{batch(item_id bigint, error text, next_try_ms bigint)}}
+WHERE cleanup_queue.item_id = batch.item_id
+
+-- take_cleanup --
+-- Take rows out of the queue, to be buried.
+DELETE FROM cleanup_queue
+WHERE cleanup_queue.item_id IN (SELECT batch.item_id FROM {{batch(item_id bigint)}})
+RETURNING item_id, backend, storage_key, backend_upload_id, size_bytes, reason, attempts
+
+-- bury_cleanup --
+-- Put rows into the dead-letter queue.
+INSERT INTO cleanup_dlq (item_id, backend, storage_key, backend_upload_id, size_bytes, reason, attempts, last_error, buried_ms)
+SELECT
+    batch.item_id, batch.backend, batch.storage_key, batch.backend_upload_id, batch.size_bytes, batch.reason, batch.attempts,
+    batch.last_error, batch.buried_ms
+FROM {{batch(item_id bigint, backend text, storage_key text, backend_upload_id text, size_bytes bigint, reason text, attempts integer, last_error text, buried_ms bigint)}}

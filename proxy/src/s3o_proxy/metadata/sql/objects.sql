@@ -1,0 +1,86 @@
+-- find_objects --
+-- Committed objects by key, one row per copy.
+SELECT
+    objects.bucket, objects.key, objects.write_id, objects.size_bytes, objects.etag, objects.modified_ms, objects.headers, objects.user_metadata,
+    objects.checksums, objects.checksum_type, objects.content_hash, objects.part_sizes,
+    copies.backend, copies.storage_key, copies.size_bytes AS stored_bytes
+FROM {{batch(bucket text, key text)}}
+JOIN objects ON objects.bucket = batch.bucket AND objects.key = batch.key
+LEFT JOIN copies ON copies.bucket = objects.bucket AND copies.key = objects.key
+
+-- current_etags --
+-- What conditions are decided against.
+SELECT objects.bucket, objects.key, objects.etag
+FROM {{batch(bucket text, key text)}}
+JOIN objects ON objects.bucket = batch.bucket AND objects.key = batch.key
+
+-- take_intents --
+-- Consume the intents of writes: whoever deletes the row decides what becomes of its bytes.
+DELETE FROM intents
+WHERE intents.upload_id = '' AND intents.write_id IN (SELECT batch.write_id FROM {{batch(write_id text)}})
+RETURNING write_id, backend, storage_key, size_bytes
+
+-- displace_copies --
+-- Take the copies of keys out; their bytes are orphans from now on.
+DELETE FROM copies
+WHERE (copies.bucket, copies.key) IN (SELECT batch.bucket, batch.key FROM {{batch(bucket text, key text)}})
+RETURNING bucket, key, backend, storage_key, size_bytes
+
+-- put_objects --
+-- Make objects visible, replacing what stood under their keys.
+INSERT INTO objects (
+    bucket, key, write_id, size_bytes, etag, modified_ms, headers, user_metadata, checksums, checksum_type, content_hash, part_sizes
+)
+SELECT
+    batch.bucket, batch.key, batch.write_id, batch.size_bytes, batch.etag, batch.modified_ms, batch.headers, batch.user_metadata,
+    batch.checksums, batch.checksum_type, batch.content_hash, batch.part_sizes
+FROM {{batch(bucket text, key text, write_id text, size_bytes bigint, etag text, modified_ms bigint, headers text, user_metadata text, checksums text, checksum_type text, content_hash text, part_sizes text)}}
+WHERE true
+ON CONFLICT (bucket, key) DO UPDATE SET
+    write_id = excluded.write_id, size_bytes = excluded.size_bytes, etag = excluded.etag, modified_ms = excluded.modified_ms,
+    headers = excluded.headers, user_metadata = excluded.user_metadata, checksums = excluded.checksums,
+    checksum_type = excluded.checksum_type, content_hash = excluded.content_hash, part_sizes = excluded.part_sizes
+
+-- put_copies --
+-- Say where the bytes of objects lie.
+INSERT INTO copies (bucket, key, backend, storage_key, size_bytes, created_ms)
+SELECT batch.bucket, batch.key, batch.backend, batch.storage_key, batch.size_bytes, batch.created_ms
+FROM {{batch(bucket text, key text, backend text, storage_key text, size_bytes bigint, created_ms bigint)}}
+
+-- remove_objects --
+-- Take objects out; their copies are out already.
+DELETE FROM objects
+WHERE (objects.bucket, objects.key) IN (SELECT batch.bucket, batch.key FROM {{batch(bucket text, key text)}})
+RETURNING bucket, key
+
+-- put_intents --
+-- Mention bytes before they are written.
+INSERT INTO intents (write_id, backend, bucket, key, storage_key, size_bytes, owner, created_ms, upload_id, part_number)
+SELECT
+    batch.write_id, batch.backend, batch.bucket, batch.key, batch.storage_key, batch.size_bytes, batch.owner, batch.created_ms,
+    batch.upload_id, batch.part_number
+FROM {{batch(write_id text, backend text, bucket text, key text, storage_key text, size_bytes bigint, owner text, created_ms bigint, upload_id text, part_number integer)}}
+
+-- reap_intents --
+-- Consume intents of writes whose owner's lease has ended.
+WITH dead AS MATERIALIZED (
+    SELECT intents.write_id, intents.backend FROM intents
+    WHERE intents.upload_id = '' AND NOT EXISTS (
+        SELECT 1 FROM leases WHERE leases.name = 'instance/' || intents.owner AND leases.expires_ms > :now_ms
+    )
+    LIMIT :count
+    {{skip_locked}}
+)
+DELETE FROM intents
+WHERE (intents.write_id, intents.backend) IN (SELECT dead.write_id, dead.backend FROM dead)
+RETURNING write_id, backend, storage_key, size_bytes
+
+-- bucket_created --
+-- When a bucket was first seen.
+SELECT buckets.created_ms FROM buckets WHERE buckets.name = :name
+
+-- remember_buckets --
+-- Note when buckets were first seen; the first note stays.
+INSERT INTO buckets (name, created_ms)
+SELECT batch.name, batch.created_ms FROM {{batch(name text, created_ms bigint)}} WHERE true
+ON CONFLICT (name) DO NOTHING

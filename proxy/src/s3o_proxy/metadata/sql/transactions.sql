@@ -1,0 +1,41 @@
+-- lock_names --
+-- Take the transaction's locks, 64 bits wide, in the one order that all processes keep.
+SELECT pg_advisory_xact_lock(wanted.id)
+FROM (SELECT DISTINCT hashtextextended(batch.name, 0) AS id FROM {{batch(name text)}} ORDER BY id) AS wanted
+
+-- lock_names @sqlite --
+-- Nothing: one writer locks out all others.
+SELECT batch.name FROM {{batch(name text)}} WHERE 0
+
+-- lock_backends --
+-- Hold the backends that are about to grant space, in name order.
+SELECT backends.name FROM backends
+WHERE backends.name IN (SELECT batch.name FROM {{batch(name text)}})
+ORDER BY backends.name
+{{for_no_key_update}}
+
+-- register_backends --
+-- Make backends known to those who lock them.
+INSERT INTO backends (name)
+SELECT batch.name FROM {{batch(name text)}} WHERE true
+ON CONFLICT (name) DO NOTHING
+
+-- held_bytes --
+-- What backends hold in all, over their stripes.
+SELECT usage.backend, CAST(sum(usage.used_bytes + usage.orphan_bytes + usage.reserved_bytes) AS bigint) AS held_bytes
+FROM usage
+WHERE usage.backend IN (SELECT batch.name FROM {{batch(name text)}})
+GROUP BY usage.backend
+
+-- settle_usage --
+-- Add a transaction's byte movements to its stripe, in backend order.
+INSERT INTO usage (backend, stripe, used_bytes, orphan_bytes, reserved_bytes, objects)
+SELECT batch.backend, CAST(:stripe AS integer), batch.used, batch.orphan, batch.reserved, batch.objects
+FROM {{batch(backend text, used bigint, orphan bigint, reserved bigint, objects bigint)}}
+WHERE true
+ORDER BY batch.backend
+ON CONFLICT (backend, stripe) DO UPDATE SET
+    used_bytes = usage.used_bytes + excluded.used_bytes,
+    orphan_bytes = usage.orphan_bytes + excluded.orphan_bytes,
+    reserved_bytes = usage.reserved_bytes + excluded.reserved_bytes,
+    objects = usage.objects + excluded.objects

@@ -1,0 +1,97 @@
+"""Stories: what a change asks of the database, step by step, without doing any I/O.
+
+A story is a generator. It yields named statements, is sent their rows, and returns its outcomes; between two yields it only
+decides. The same story runs over both engines: PostgreSQL awaits each statement, SQLite runs the whole story in its writer
+thread. What a story decides against (a condition that fails, a quota that is full) is an outcome and not an exception: only its
+member is refused, its neighbours in the transaction go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+import orjson
+
+from s3o_proxy.domain.errors import DomainError
+
+M = TypeVar("M")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class Row(Protocol):
+    """A row of either driver: columns by name, or all in order."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A named statement of `sql/` and its parameters; a batch travels as one JSON text, `batch`."""
+
+    name: str
+    params: Mapping[str, object] = field(default_factory=dict)
+
+
+Steps = Generator[Statement, list[Row], T]
+
+
+def ask(name: str, /, **params: object) -> Steps[list[Row]]:
+    """One statement."""
+    return (yield Statement(name, params))
+
+
+def ask_each(name: str, batch: Sequence[Mapping[str, object]], /, **params: object) -> Steps[list[Row]]:
+    """One statement over a whole batch; nothing is asked for an empty one."""
+    if not batch:
+        return []
+    return (yield Statement(name, {"batch": orjson.dumps(batch).decode(), **params}))
+
+
+class Book:
+    """The byte movements of one transaction, by backend.
+
+    They are settled once, at the end and in backend order: two processes that share backends then never wait for each
+    other in a circle, and hold the rows only while they commit.
+    """
+
+    def __init__(self) -> None:
+        self._moves: dict[str, list[int]] = {}
+
+    def move(self, backend: str, *, used: int = 0, orphan: int = 0, reserved: int = 0, objects: int = 0) -> None:
+        sums = self._moves.setdefault(backend, [0, 0, 0, 0])
+        for column, change in enumerate((used, orphan, reserved, objects)):
+            sums[column] += change
+
+    def held_bytes(self, backend: str) -> int:
+        """By how much this transaction, so far, changes what the backend holds."""
+        return sum(self._moves.get(backend, (0, 0, 0))[:3])
+
+    def settle(self, stripe: int) -> Steps[None]:
+        rows = [
+            {"backend": backend, "used": used, "orphan": orphan, "reserved": reserved, "objects": objects}
+            for backend, (used, orphan, reserved, objects) in sorted(self._moves.items())
+            if used or orphan or reserved or objects
+        ]
+        yield from ask_each("settle_usage", rows, stripe=stripe)
+
+
+def no_locks(_member: object) -> tuple[str, ...]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Kind(Generic[M, R]):
+    """One kind of change. Its members that wait at the same time are carried out by one `run`.
+
+    `identity`: two members with the same one never share a transaction. `locks`: the names a member locks before the transaction
+    does anything else. `scout`: more names, for members that must look up (unlocked) what they lock; `run` must look again.
+    """
+
+    name: str
+    run: Callable[[Sequence[M], Book], Steps[list[R | DomainError]]]
+    identity: Callable[[M], str]
+    locks: Callable[[M], tuple[str, ...]] = no_locks
+    scout: Callable[[Sequence[M]], Steps[list[str]]] | None = None

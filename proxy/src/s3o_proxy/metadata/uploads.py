@@ -1,0 +1,197 @@
+"""The stories of multipart uploads: create, open, complete, abort; and of their parts.
+
+An upload's space grows part by part and stays reserved until the upload ends. Everything that reads an upload in order to change
+it, or its parts, does so under the upload's lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from s3o_proxy.domain.errors import DomainError, MetadataError, NoSuchUpload, TooManyUploads, UploadBusy
+from s3o_proxy.domain.model import Conditions, NewObject, Upload
+from s3o_proxy.metadata.objects import key_lock, refuse, replace_objects
+from s3o_proxy.metadata.records import Values, upload, upload_values
+from s3o_proxy.metadata.reservations import upload_lock
+from s3o_proxy.metadata.story import Book, Kind, Row, Steps, ask_each
+
+
+@dataclass(frozen=True, slots=True)
+class CreateUpload:
+    upload: Upload
+    max_uploads: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUpload:
+    upload_id: str
+    backend_upload_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class BeginComplete:
+    upload_id: str
+    owner: str
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndComplete:
+    upload_id: str
+    may_be_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CommitComplete:
+    upload_id: str
+    new: NewObject
+    conditions: Conditions
+
+
+@dataclass(frozen=True, slots=True)
+class AbortUpload:
+    upload_id: str
+    reason: str
+    now_ms: int
+
+
+def create_uploads(members: Sequence[CreateUpload], _book: Book) -> Steps[list[DomainError | None]]:
+    buckets = sorted({m.upload.bucket for m in members if m.max_uploads is not None})
+    rows = yield from ask_each("count_uploads", [{"bucket": bucket} for bucket in buckets])
+    counts = {row["bucket"]: row["uploads"] for row in rows}
+    outcomes: list[DomainError | None] = []
+    created: list[Upload] = []
+    for m in members:
+        bucket = m.upload.bucket
+        if m.max_uploads is not None and counts.get(bucket, 0) >= m.max_uploads:
+            outcomes.append(TooManyUploads(bucket, m.max_uploads))
+            continue
+        counts[bucket] = counts.get(bucket, 0) + 1
+        created.append(m.upload)
+        outcomes.append(None)
+    yield from ask_each("put_uploads", [upload_values(one) for one in created])
+    return outcomes
+
+
+def open_uploads(members: Sequence[OpenUpload], _book: Book) -> Steps[list[DomainError | None]]:
+    rows = yield from ask_each("open_uploads", [{"upload_id": m.upload_id, "backend_upload_id": m.backend_upload_id} for m in members])
+    opened = {row["upload_id"] for row in rows}
+    return [None if m.upload_id in opened else NoSuchUpload(m.upload_id) for m in members]
+
+
+def begin_completes(members: Sequence[BeginComplete], _book: Book) -> Steps[list[Upload | DomainError]]:
+    found = yield from _find([m.upload_id for m in members])
+    outcomes: list[Upload | DomainError] = []
+    claims: list[Values] = []
+    for m in members:
+        row = found.get(m.upload_id)
+        if row is None or not row["backend_upload_id"]:
+            outcomes.append(NoSuchUpload(m.upload_id))
+        elif row["state"] == "completing" and row["owner_expires_ms"] > m.now_ms:
+            outcomes.append(UploadBusy(m.upload_id))
+        else:
+            claims.append({"upload_id": m.upload_id, "state": "completing", "owner": m.owner})
+            outcomes.append(upload(row))
+    yield from ask_each("claim_uploads", claims)
+    return outcomes
+
+
+def end_completes(members: Sequence[EndComplete], _book: Book) -> Steps[list[DomainError | None]]:
+    yield from ask_each(
+        "claim_uploads",
+        [{"upload_id": m.upload_id, "state": "completing" if m.may_be_complete else "open", "owner": ""} for m in members],
+    )
+    return [None for _ in members]
+
+
+def commit_completes(members: Sequence[CommitComplete], book: Book) -> Steps[list[DomainError | None]]:
+    found = yield from _find([m.upload_id for m in members])
+    known = [m for m in members if m.upload_id in found]
+    refusals = yield from refuse([(m.new.bucket, m.new.key, m.conditions) for m in known])
+    outcomes: dict[str, DomainError | None] = {m.upload_id: error for m, error in zip(known, refusals, strict=True)}
+    passed = [m for m in known if outcomes[m.upload_id] is None]
+
+    held = yield from _remove([found[m.upload_id] for m in passed])
+    replacements: list[tuple[NewObject, list[Row]]] = []
+    for m in passed:
+        if m.new.size_bytes > held[m.upload_id]:
+            # It would grow used bytes beyond what was reserved, and so beyond a quota (I3): roll back, this member fails alone.
+            raise MetadataError(f"upload {m.upload_id} reserved {held[m.upload_id]} bytes, its object has {m.new.size_bytes}")
+        row = found[m.upload_id]
+        book.move(row["backend"], reserved=-held[m.upload_id])
+        copy = {"backend": row["backend"], "storage_key": row["storage_key"], "size_bytes": m.new.size_bytes}
+        replacements.append((m.new, [cast(Row, copy)]))
+    yield from replace_objects(replacements, book)
+    return [outcomes.get(m.upload_id, NoSuchUpload(m.upload_id)) for m in members]
+
+
+def abort_uploads(members: Sequence[AbortUpload], book: Book) -> Steps[list[DomainError | None]]:
+    """One cleanup row each: it aborts the backend's upload, and deletes the object that a lost Complete may have made of it."""
+    found = yield from _find([m.upload_id for m in members])
+    known = [m for m in members if m.upload_id in found]
+    held = yield from _remove([found[m.upload_id] for m in known])
+    cleanup: list[Values] = []
+    for m in known:
+        row, size_bytes = found[m.upload_id], held[m.upload_id]
+        book.move(row["backend"], reserved=-size_bytes, orphan=size_bytes)
+        cleanup.append(
+            {
+                "backend": row["backend"],
+                "storage_key": row["storage_key"],
+                "backend_upload_id": row["backend_upload_id"],
+                "size_bytes": size_bytes,
+                "reason": m.reason,
+                "due_ms": m.now_ms,
+            }
+        )
+    yield from ask_each("put_cleanup", cleanup)
+    return [None if m.upload_id in found else NoSuchUpload(m.upload_id) for m in members]
+
+
+def find_upload(bucket: str, key: str, upload_id: str) -> Steps[Upload]:
+    found = yield from _find([upload_id])
+    row = found.get(upload_id)
+    if row is None or not row["backend_upload_id"] or (row["bucket"], row["key"]) != (bucket, key):
+        raise NoSuchUpload(upload_id)
+    return upload(row)
+
+
+def _find(upload_ids: Sequence[str]) -> Steps[dict[str, Row]]:
+    rows = yield from ask_each("find_uploads", [{"upload_id": upload_id} for upload_id in upload_ids])
+    return {row["upload_id"]: row for row in rows}
+
+
+def _remove(rows: Sequence[Row]) -> Steps[dict[str, int]]:
+    """Take uploads out with all that they hold; returns the bytes each had reserved. Parts first: they refer to their upload."""
+    ids = [{"upload_id": row["upload_id"]} for row in rows]
+    held: dict[str, int] = {row["upload_id"]: 0 for row in rows}
+    for part in (yield from ask_each("remove_parts", ids)):
+        held[part["upload_id"]] += part["stored_bytes"]
+    for intent in (yield from ask_each("remove_part_intents", ids)):
+        held[intent["upload_id"]] += intent["size_bytes"]
+    yield from ask_each("remove_uploads", ids)
+    return held
+
+
+CREATE_UPLOAD = Kind(
+    "create_upload",
+    create_uploads,
+    identity=lambda m: f"create/{m.upload.upload_id}",
+    locks=lambda m: (f"uploads-of/{m.upload.bucket}",) if m.max_uploads is not None else (),
+)
+OPEN_UPLOAD = Kind("open_upload", open_uploads, identity=lambda m: f"open/{m.upload_id}")
+BEGIN_COMPLETE = Kind(
+    "begin_complete", begin_completes, identity=lambda m: f"complete/{m.upload_id}", locks=lambda m: (upload_lock(m.upload_id),)
+)
+END_COMPLETE = Kind(
+    "end_complete", end_completes, identity=lambda m: f"complete/{m.upload_id}", locks=lambda m: (upload_lock(m.upload_id),)
+)
+COMMIT_COMPLETE = Kind(
+    "commit_complete",
+    commit_completes,
+    identity=lambda m: key_lock(m.new.bucket, m.new.key),
+    locks=lambda m: (key_lock(m.new.bucket, m.new.key), upload_lock(m.upload_id)),
+)
+ABORT_UPLOAD = Kind("abort_upload", abort_uploads, identity=lambda m: f"abort/{m.upload_id}", locks=lambda m: (upload_lock(m.upload_id),))
