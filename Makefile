@@ -20,7 +20,7 @@ help: ## Show this
 
 .PHONY: run
 run: setup ## Serve config/samples on 127.0.0.1:9000 with three S3 servers behind; Ctrl-C ends it, .run/ keeps the data
-	@exec $(PYTHON) hack/run.py
+	@exec $(PYTHON) -m hack.run $(ARGS)
 
 ##@ Check
 
@@ -44,6 +44,7 @@ bench: setup ## What an operation costs, beside nginx over the same stub; ARGS=.
 
 .PHONY: setup
 setup: $(SETUP) ## Make .venv: the pinned packages and the three members (other targets do it by themselves)
+	@:
 
 $(SETUP): constraints.txt requirements-dev.in $(MEMBERS:%=%/pyproject.toml)
 	@hack/setup.sh $(VENV) $(MEMBERS)
