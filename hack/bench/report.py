@@ -12,7 +12,7 @@ from hack.bench.load import Window
 _MISSING = "-"
 _COLUMNS = (
     *("operation", "CPU per", "ours", "±", "database", "nginx", "ours/nginx"),
-    *("rate", "nginx", "p50, p99 ms", "nginx", "RSS MiB", "nginx"),
+    *("busy", "rate", "nginx", "p50, p99 ms", "nginx", "RSS MiB", "nginx"),
 )
 
 
@@ -21,12 +21,14 @@ class Figures:
     """One case at one server, medians over its windows.
 
     `server` and `database` are microseconds of processor time per operation, or seconds per GiB where the objects are large;
-    `database` is None where the server has none beside it. `spread` is (highest - lowest) / median of `server`.
+    `database` is None where the server has none beside it. `spread` is (highest - lowest) / median of `server`. `busy` is the share of the
+    time in which the server had work: below 1, something else limits the rate.
     """
 
     server: float
     database: float | None
     spread: float
+    busy: float
     per_second: float
     p50_seconds: float
     p99_seconds: float
@@ -42,6 +44,7 @@ def figures(case: Case, windows: Sequence[Window]) -> Figures:
         server=server,
         database=statistics.median(costs["database"]) if "database" in costs else None,
         spread=(max(costs["server"]) - min(costs["server"])) / server,
+        busy=statistics.median(window.cpu_ns["server"] / window.seconds / 1e9 for window in windows),
         per_second=statistics.median(window.operations / window.seconds for window in windows),
         p50_seconds=statistics.median(window.p50_seconds for window in windows),
         p99_seconds=statistics.median(window.p99_seconds for window in windows),
@@ -59,6 +62,7 @@ def row(case: Case, ours: Figures | None, nginx: Figures | None) -> tuple[str, .
         _cost(case, ours.database if ours else None),
         _cost(case, nginx.server if nginx else None),
         f"{ours.server / nginx.server:.1f}" if ours and nginx else _MISSING,
+        f"{ours.busy:.0%}" if ours else _MISSING,
         _rate(case, ours),
         _rate(case, nginx),
         _latency(ours),

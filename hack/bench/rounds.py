@@ -22,7 +22,8 @@ from hack.bench.load import Job, Window
 from hack.bench.report import Figures, figures, row, table
 
 _PLAIN_BUCKET = "plain"
-_LOAD_SECONDS = 180.0
+_MOST_SECONDS = 60.0
+_LOAD_SECONDS = _MOST_SECONDS + 120.0
 _SEED_CONNECTIONS = 8
 
 
@@ -69,7 +70,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     names = [case.name for case in CASES]
     parser = argparse.ArgumentParser(prog="make bench", description="Processor time per operation, ours beside nginx.")
     parser.add_argument("--rounds", type=_at_least_one, default=3, help="windows of each server; the median counts (default 3)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="length of a window (default 2)")
+    parser.add_argument("--seconds", type=_positive, default=2.0, help="length of a window (default 2)")
     parser.add_argument("--only", type=lambda text: text.split(","), default=names, help=f"some of: {','.join(names)}")
     parser.add_argument("--connections", type=_at_least_one, default=32, help="requests in flight, of small operations (default 32)")
     parser.add_argument("--database", choices=("postgres", "sqlite"), help="default: postgres where it is installed")
@@ -86,6 +87,13 @@ def _at_least_one(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= _MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"must be above 0 and at most {_MOST_SECONDS:.0f}")
     return number
 
 

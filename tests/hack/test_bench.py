@@ -214,8 +214,8 @@ def test_the_table_shows_medians_in_the_unit_of_each_case() -> None:
         row(large, figures(large, _windows(large, [62_500.0])), None),
     ]
 
-    assert rows[0] == ("GET 4 KiB", "op, µs", "60.0", "25%", "7.0", "20.0", "3.0", "50/s", "50/s", "1.0, 2.0", "1.0, 2.0", "1", "1")
-    assert rows[1] == ("GET 64 MiB", "GiB, s", "1.00", "0%", "-", "-", "-", "3,200 MiB/s", "-", "1.0, 2.0", "-", "1", "-")
+    assert rows[0] == ("GET 4 KiB", "op, µs", "60.0", "25%", "7.0", "20.0", "3.0", "0%", "50/s", "50/s", "1.0, 2.0", "1.0, 2.0", "1", "1")
+    assert rows[1] == ("GET 64 MiB", "GiB, s", "1.00", "0%", "-", "-", "-", "312%", "3,200 MiB/s", "-", "1.0, 2.0", "-", "1", "-")
     assert len({len(line) for line in table(rows).splitlines()}) == 1
 
 
