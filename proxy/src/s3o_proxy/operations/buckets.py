@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from s3o_proxy.domain.errors import NoSuchKey
 from s3o_proxy.operations.context import Context
+from s3o_proxy.s3.documents import parse_create_bucket
 from s3o_proxy.s3.errors import S3Error
 from s3o_proxy.s3.operation import (
     BucketExists,
@@ -16,6 +17,8 @@ from s3o_proxy.s3.operation import (
     ListBuckets,
     NothingConfigured,
 )
+
+CREATE_BODY_BYTES = 64 * 1024
 
 
 async def list_buckets(context: Context, _: ListBuckets) -> BucketsListed:
@@ -31,6 +34,9 @@ async def head_bucket(context: Context, operation: HeadBucket) -> BucketExists:
 async def create_bucket(context: Context, operation: CreateBucket) -> BucketExists:
     """Creating one's own bucket again: 200 in us-east-1, 409 elsewhere (AWS, CreateBucket, BucketAlreadyOwnedByYou)."""
     context.require_bucket(operation.bucket)
+    location = parse_create_bucket(await context.body.read_all(CREATE_BODY_BYTES))
+    if location not in ("", context.snapshot.server.region):
+        raise S3Error("InvalidLocationConstraint")
     if context.snapshot.server.region != "us-east-1":
         raise S3Error("BucketAlreadyOwnedByYou")
     return BucketExists(created=True)

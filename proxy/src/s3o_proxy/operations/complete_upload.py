@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from s3o_proxy.backends.port import Backend
-from s3o_proxy.domain.conditions import check
+from s3o_proxy.domain.conditions import refusal
 from s3o_proxy.domain.errors import (
     BackendError,
     BackendNotFound,
@@ -78,7 +78,9 @@ async def _check_early(context: Context, operation: CompleteMultipartUpload) -> 
     """Refuse what is already known to fail while the upload can still be kept; the commit decides again, finally."""
     if operation.conditions:
         found = await context.metadata.find_object(operation.bucket, operation.key)
-        check(operation.conditions, found.etag if found else None, operation.bucket, operation.key)
+        refused = refusal(operation.bucket, operation.key, found.etag if found else None, operation.conditions)
+        if refused is not None:
+            raise refused
 
 
 async def _join(context: Context, upload: Upload, parts: Sequence[Part], size_bytes: int) -> None:

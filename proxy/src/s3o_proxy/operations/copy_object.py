@@ -14,8 +14,9 @@ from s3o_proxy.domain.read_conditions import Reading, evaluate
 from s3o_proxy.domain.storage_key import key_metadata
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.copied_body import CopiedBody
+from s3o_proxy.operations.finish import finish
 from s3o_proxy.operations.multipart import store_part
-from s3o_proxy.operations.write import SETTLE_MS, Draft, abandon, commit, new_intent, reserve, write_object
+from s3o_proxy.operations.write import SETTLE_MS, Draft, abandon, commit, erase, new_intent, reserve, write_object
 from s3o_proxy.s3.errors import S3Error
 from s3o_proxy.s3.operation import CopyObject, CopySource, ObjectCopied, UploadPartCopy
 
@@ -104,7 +105,10 @@ async def _copy_on_backend(context: Context, draft: Draft, source: StoredObject)
             digests=source.digests,
         )
         await commit(context, new, draft.conditions)
-    except (OutcomeUnknown, WriteLost):
+    except OutcomeUnknown:
+        raise
+    except WriteLost:
+        await finish(erase(context, intent))
         raise
     except BaseException as error:
         certain = isinstance(error, BackendError) and not error.ambiguous

@@ -6,6 +6,7 @@ no row mentions. Commit before answer: a 200 is a promise.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -26,6 +27,8 @@ from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.finish import finish
 from s3o_proxy.s3.body import Body
 from s3o_proxy.s3.operation import ObjectWritten
+
+log = logging.getLogger(__name__)
 
 SETTLE_MS = 60_000
 """How long bytes whose arrival is unknown may still be on their way before the cleanup deletes them."""
@@ -110,8 +113,11 @@ async def _upload_and_commit(context: Context, draft: Draft, intent: Intent, sou
             digests=digests,
         )
         await commit(context, new, draft.conditions)
-    except (OutcomeUnknown, WriteLost):
-        raise  # Settled already, or to be settled by the reaper: see `commit`.
+    except OutcomeUnknown:
+        raise  # To be settled by the reaper: see `commit`.
+    except WriteLost:
+        await finish(erase(context, intent))
+        raise
     except BaseException as error:
         await abandon(context, intent.write_id, "write_failed", _due_ms(context, error, source))
         raise
@@ -151,6 +157,15 @@ async def abandon(context: Context, write_id: str, reason: str, due_ms: int) -> 
     except MetadataError:
         forsake(context, write_id, reason, due_ms)
     context.wake_cleanup()
+
+
+async def erase(context: Context, intent: Intent) -> None:
+    """Our intent was reaped while we wrote (we stood still for longer than our lease): its cleanup row may have been worked off before
+    our last byte landed. The write was not committed and never can be, so its bytes may go at once."""
+    try:
+        await context.backends.get(intent.backend).delete(intent.storage_key)
+    except BackendError as error:
+        log.error("bytes of the lost write %s may be left on %s at %s: %s", intent.write_id, intent.backend, intent.storage_key, error)
 
 
 def forsake(context: Context, write_id: str, reason: str, due_ms: int) -> None:
