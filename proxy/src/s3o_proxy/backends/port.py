@@ -126,3 +126,11 @@ class Backend(Protocol):
     def list_multipart(self) -> AsyncIterator[ListedMultipart]: ...
 
     async def close(self) -> None: ...
+
+
+class BackendSet(Protocol):
+    """The backends of the current configuration, by name."""
+
+    def get(self, name: str) -> Backend:
+        """Raises BackendUnavailable for a name that is not configured."""
+        ...

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from s3o_crds.compiled import BucketConfig
-from s3o_proxy.backends.registry import Backends
+from s3o_proxy.backends.port import BackendSet
 from s3o_proxy.config.snapshot import Snapshot
 from s3o_proxy.domain.errors import NoSuchBucket
 from s3o_proxy.domain.placement import Candidate
@@ -23,7 +23,7 @@ class Context:
     snapshot: Snapshot
     buckets: frozenset[str]
     metadata: Metadata
-    backends: Backends
+    backends: BackendSet
     usage: UsageView
     forsaken: Forsaken
     instance: str

@@ -9,6 +9,7 @@ from s3o_proxy.domain.errors import (
     AllBackendsFailed,
     BackendError,
     BackendNotFound,
+    BackendRejected,
     MetadataError,
     NoSuchUpload,
     OutcomeUnknown,
@@ -20,7 +21,7 @@ from s3o_proxy.domain.placement import rank_for_upload
 from s3o_proxy.domain.storage_key import key_metadata, storage_key
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.finish import finish
-from s3o_proxy.operations.write import StartedBody, agreed_etag, ask_for_digests, digests_of
+from s3o_proxy.operations.write import StartedBody, agreed_etag, ask_for_digests, blamed, digests_of
 from s3o_proxy.s3.body import Body
 from s3o_proxy.s3.operation import (
     AbortMultipartUpload,
@@ -139,14 +140,17 @@ async def _upload_part(context: Context, upload: Upload, intent: Intent, source:
     ask_for_digests(body, [backend.traits])
     if upload.checksum_algorithm:
         body.want_checksum(upload.checksum_algorithm)
-    stored = await backend.upload_part(
-        upload.storage_key,
-        upload.backend_upload_id,
-        intent.part_number,
-        source,
-        intent.size_bytes,
-        content_md5=body.content_md5 if backend.traits.verifies_content_md5 else "",
-    )
+    try:
+        stored = await backend.upload_part(
+            upload.storage_key,
+            upload.backend_upload_id,
+            intent.part_number,
+            source,
+            intent.size_bytes,
+            content_md5=body.content_md5 if backend.traits.verifies_content_md5 else "",
+        )
+    except BackendRejected as error:
+        raise blamed(error) from error
     return Part(
         part_number=intent.part_number,
         size_bytes=intent.size_bytes,

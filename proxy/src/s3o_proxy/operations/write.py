@@ -14,7 +14,10 @@ from s3o_proxy.backends.port import Backend, Traits
 from s3o_proxy.domain.errors import (
     AllBackendsFailed,
     BackendError,
+    BackendRejected,
     BackendUnavailable,
+    BadDigest,
+    DomainError,
     MetadataError,
     OutcomeUnknown,
     QuotaExceeded,
@@ -126,14 +129,17 @@ async def _upload_and_commit(context: Context, draft: Draft, intent: Intent, sou
 
 async def _upload(backend: Backend, draft: Draft, intent: Intent, source: StartedBody) -> str:
     body = source.body
-    stored = await backend.put(
-        intent.storage_key,
-        source,
-        intent.size_bytes,
-        content_type=draft.description.headers.get("content-type", ""),
-        metadata=key_metadata(draft.bucket, draft.key, intent.write_id),
-        content_md5=body.content_md5 if backend.traits.verifies_content_md5 else "",
-    )
+    try:
+        stored = await backend.put(
+            intent.storage_key,
+            source,
+            intent.size_bytes,
+            content_type=draft.description.headers.get("content-type", ""),
+            metadata=key_metadata(draft.bucket, draft.key, intent.write_id),
+            content_md5=body.content_md5 if backend.traits.verifies_content_md5 else "",
+        )
+    except BackendRejected as error:
+        raise blamed(error) from error
     return agreed_etag(backend, stored.etag, body.md5_hex)
 
 
@@ -209,6 +215,11 @@ def agreed_etag(backend: Backend, backend_etag: str, md5_hex: str) -> str:
     if md5_hex and md5_hex != backend_etag:
         raise BackendUnavailable(backend.name, f"stored bytes with MD5 {backend_etag}, was sent {md5_hex}")
     return backend_etag
+
+
+def blamed(error: BackendRejected) -> DomainError:
+    """A backend to which we handed on Content-MD5 refuses the client's bytes, not ours."""
+    return BadDigest("Content-MD5") if error.code in ("BadDigest", "InvalidDigest") else error
 
 
 def digests_of(body: Body) -> Digests:

@@ -10,8 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
-from s3o_proxy.backends.port import Backend
-from s3o_proxy.backends.registry import Backends
+from s3o_proxy.backends.port import Backend, BackendSet
 from s3o_proxy.domain.cleanup import MAX_ATTEMPTS, next_try_ms
 from s3o_proxy.domain.errors import BackendError
 from s3o_proxy.domain.model import CleanupItem
@@ -29,7 +28,7 @@ class CleanUp:
     period_ms = 30_000
 
     def __init__(
-        self, metadata: Metadata, backends: Backends, owner: str, clock: Callable[[], int], concurrency: Callable[[], int]
+        self, metadata: Metadata, backends: BackendSet, owner: str, clock: Callable[[], int], concurrency: Callable[[], int]
     ) -> None:
         self._metadata, self._backends, self._owner, self._clock, self._concurrency = metadata, backends, owner, clock, concurrency
 
