@@ -14,8 +14,23 @@ __all__ = ["launch", "postgres", "postgres_database", "seaweedfs"]
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failed test shows what the proxies wrote."""
+    """A failed test shows what the proxies wrote. A skipped one is a failed one: what it needs is missing, and it says what."""
     report = yield
+    _fail_if_skipped(report)
     if report.failed:
         report.sections += logs_of_running_proxies()
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _fail_if_skipped(report)
+    return report
+
+
+def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid} did not run ({reason}). A test that cannot run is a failure here: supply what it needs."

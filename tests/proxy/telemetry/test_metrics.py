@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from s3o_proxy.backends.guarded import Call
 from s3o_proxy.domain.model import Usage
 from s3o_proxy.telemetry.metrics import Metrics
 
@@ -105,14 +106,17 @@ def test_what_the_cleanup_worker_did_shows_as_the_queue_s_progress() -> None:
 
 def test_everything_else_lands_under_its_own_name() -> None:
     metrics = Metrics("1.2.3")
-    metrics.backend_called("put", "oci", "success", 0.2)
+    metrics.backend_called(Call("PutObject", "oci", "success", 0.2, sent_bytes=7, received_bytes=0))
+    metrics.backend_called(Call("GetObject", "oci", "timeout", 0.3, sent_bytes=0, received_bytes=9))
     metrics.set_queue_depths({"cleanup_queue": 4, "cleanup_dlq": 3, "intents": 2, "uploads": 1})
     metrics.request_rejected()
     metrics.config_accepted(7)
     metrics.config_refused()
     values = scraped(metrics)
-    assert values["s3o_backend_requests_total", (("backend", "oci"), ("operation", "put"), ("status", "success"))] == 1
-    assert values["s3o_backend_duration_seconds_sum", (("backend", "oci"), ("operation", "put"))] == 0.2
+    assert values["s3o_backend_requests_total", (("backend", "oci"), ("operation", "PutObject"), ("status", "success"))] == 1
+    assert values["s3o_backend_duration_seconds_sum", (("backend", "oci"), ("operation", "PutObject"))] == 0.2
+    assert values["s3o_backend_sent_bytes_total", (("backend", "oci"),)] == 7
+    assert values["s3o_backend_received_bytes_total", (("backend", "oci"),)] == 9
     assert values["s3o_cleanup_queue_depth", ()] == 4
     assert values["s3o_cleanup_dlq_depth", ()] == 3
     assert values["s3o_pending_intents", ()] == 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
@@ -26,6 +27,29 @@ _METHODS = {method: (method,) for method in ("GET", "PUT", "HEAD", "POST", "DELE
 _OTHER_METHOD = ("other",)
 
 
+class BackendCall(Protocol):
+    """A call to a backend that ended. `status`: success, or the word for what went wrong. `duration_s`: spent waiting for the backend.
+    Bytes are those of bodies."""
+
+    @property
+    def operation(self) -> str: ...
+
+    @property
+    def backend(self) -> str: ...
+
+    @property
+    def status(self) -> str: ...
+
+    @property
+    def duration_s(self) -> float: ...
+
+    @property
+    def sent_bytes(self) -> int: ...
+
+    @property
+    def received_bytes(self) -> int: ...
+
+
 class Metrics(Collector):
     def __init__(self, version: str, clock_s: Callable[[], float] = time.time) -> None:
         self._clock_s = clock_s
@@ -42,6 +66,8 @@ class Metrics(Collector):
         self._backend_duration = Histogram(
             "s3o_backend_duration_seconds", "Duration of calls to backends", _SECONDS, ("operation", "backend")
         )
+        self._backend_sent = Counter("s3o_backend_sent_bytes", "Bytes of bodies sent to backends", ("backend",))
+        self._backend_received = Counter("s3o_backend_received_bytes", "Bytes of bodies received from backends", ("backend",))
 
         self._used = Gauge("s3o_quota_bytes_used", "Bytes of live copies", ("backend",))
         self._orphan = Gauge("s3o_quota_orphan_bytes", "Bytes waiting to be deleted", ("backend",))
@@ -102,10 +128,14 @@ class Metrics(Collector):
 
     # --- backends ----------------------------------------------------------------------------------------------------
 
-    def backend_called(self, operation: str, backend: str, status: str, duration_s: float) -> None:
-        """`status`: success, or the word for what went wrong."""
-        self._backend_requests.add((operation, backend, status))
-        self._backend_duration.observe(duration_s, (operation, backend))
+    def backend_called(self, call: BackendCall) -> None:
+        """Once for every call, when it ended."""
+        self._backend_requests.add((call.operation, call.backend, call.status))
+        self._backend_duration.observe(call.duration_s, (call.operation, call.backend))
+        if call.sent_bytes:
+            self._backend_sent.add((call.backend,), call.sent_bytes)
+        if call.received_bytes:
+            self._backend_received.add((call.backend,), call.received_bytes)
 
     # --- the ledger, read every few seconds ----------------------------------------------------------------------------
 
