@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -18,10 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 _BINARIES = ("kube-apiserver", "etcd", "kubectl")
 _START_S = 60
+_OURS = "/apis/s3orchestrator.io/v1alpha1/namespaces/{namespace}/{plural}"
 
 
 class AssetsMissing(Exception):
@@ -32,13 +35,18 @@ class KubectlFailed(Exception):
     """kubectl ended with an error; the message is what it wrote."""
 
 
+class Refused(Exception):
+    """The API server said no; the message is its own."""
+
+
 @dataclass(frozen=True)
 class Cluster:
-    """A running API server. `kubectl` speaks to it as cluster-admin."""
+    """A running API server. `kubectl` and `api` speak to it as cluster-admin; `api` is a hundred times faster."""
 
     kubeconfig: Path
     assets: Path
     log: Path
+    api: httpx.Client
 
     def kubectl(self, *arguments: str, documents: object = None, namespace: str = "default") -> str:
         """Its standard output. `documents` (one, or a list) go to standard input as JSON. Raises KubectlFailed."""
@@ -63,11 +71,28 @@ class Cluster:
         found: dict[str, Any] = json.loads(self.kubectl("get", *what, "-o", "json", namespace=namespace))
         return found
 
+    def create(self, plural: str, document: Mapping[str, Any], namespace: str, *, dry_run: bool = False) -> dict[str, Any]:
+        """What the API server made of it, with strict validation: an undeclared field is an error. Raises Refused."""
+        query = {"fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
+        return _answer(self.api.post(_OURS.format(namespace=namespace, plural=plural), json=document, params=query))
+
+    def merge(self, plural: str, name: str, change: Mapping[str, Any], namespace: str) -> dict[str, Any]:
+        """A merge patch: null takes a field out. Raises Refused."""
+        url, kind = f"{_OURS.format(namespace=namespace, plural=plural)}/{name}", {"Content-Type": "application/merge-patch+json"}
+        return _answer(self.api.patch(url, content=json.dumps(change), headers=kind, params={"fieldValidation": "Strict"}))
+
     def new_namespace(self) -> str:
         """One per test keeps tests apart."""
         name = f"test-{secrets.token_hex(5)}"
         self.kubectl("create", "namespace", name)
         return name
+
+
+def _answer(response: httpx.Response) -> dict[str, Any]:
+    body: dict[str, Any] = response.json()
+    if response.is_error:
+        raise Refused(body.get("message", response.text))
+    return body
 
 
 @pytest.fixture(scope="session")
@@ -84,12 +109,16 @@ def cluster() -> Iterator[Cluster]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="s3o-kube-")))
         etcd_port, peer_port, api_port = _free_ports(3)
         certificate, key = _certificate(folder)
-        kubeconfig, tokens = _admin(folder, api_port, certificate)
+        token = secrets.token_hex(16)
+        kubeconfig, tokens = _admin(folder, api_port, certificate, token)
         stack.enter_context(_running(folder / "etcd.log", _etcd(assets, folder, etcd_port, peer_port)))
         server = stack.enter_context(
             _running(folder / "kube-apiserver.log", _api_server(assets, etcd_port, api_port, certificate, key, tokens))
         )
-        running = Cluster(kubeconfig, assets, folder / "kube-apiserver.log")
+        trusted = ssl.create_default_context(cafile=str(certificate))
+        base, who = f"https://127.0.0.1:{api_port}", {"Authorization": f"Bearer {token}"}
+        api = stack.enter_context(httpx.Client(base_url=base, headers=who, verify=trusted, trust_env=False, timeout=30))
+        running = Cluster(kubeconfig, assets, folder / "kube-apiserver.log", api)
         _wait_until_ready(running, server)
         yield running
 
@@ -159,8 +188,7 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
     return certificate, key
 
 
-def _admin(folder: Path, port: int, certificate: Path) -> tuple[Path, Path]:
-    token = secrets.token_hex(16)
+def _admin(folder: Path, port: int, certificate: Path, token: str) -> tuple[Path, Path]:
     tokens, kubeconfig = folder / "tokens.csv", folder / "kubeconfig"
     server = {"server": f"https://127.0.0.1:{port}", "certificate-authority": str(certificate)}
     tokens.write_text(f'{token},admin,admin,"system:masters"\n')
