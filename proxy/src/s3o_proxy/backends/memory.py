@@ -80,6 +80,7 @@ class MemoryBackend:
         self.closed = False
         self._faults: list[Fault] = []
         self._cuts: list[int] = []
+        self._damages_next_put = False
         self._numbers = itertools.count(1)
 
     # --- faults ------------------------------------------------------------------------------------------------------
@@ -96,6 +97,10 @@ class MemoryBackend:
     def cut_next_get(self, after_bytes: int) -> None:
         """Break the body of the next get after so many bytes."""
         self._cuts.append(after_bytes)
+
+    def damage_next_put(self) -> None:
+        """Change the bytes of the next put on their way here."""
+        self._damages_next_put = True
 
     def corrupt(self, key: str, at_byte: int = 0) -> None:
         """Flip the bits of one stored byte; size and ETag stay what they were."""
@@ -121,6 +126,8 @@ class MemoryBackend:
     ) -> PutResult:
         call = await self._begin("put", key)
         content = await _receive(body, size_bytes)
+        if self._damages_next_put:
+            content, self._damages_next_put = bytes(content[:-1]) + b"?", False
         await call.reach("received")
         stored = self._verified(content, content_md5)
         stored.content_type, stored.metadata = content_type, dict(metadata or {})

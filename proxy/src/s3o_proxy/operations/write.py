@@ -17,6 +17,7 @@ from s3o_proxy.domain.errors import (
     BackendRejected,
     BackendUnavailable,
     BadDigest,
+    BodyError,
     DomainError,
     MetadataError,
     OutcomeUnknown,
@@ -181,7 +182,7 @@ def forsake(context: Context, write_id: str, reason: str, due_ms: int) -> None:
 def _due_ms(context: Context, error: BaseException, source: StartedBody) -> int:
     """When the bytes of a failed write may be deleted: at once where they certainly never formed an object."""
     complete = source.handed_over_bytes >= source.body.size_bytes
-    certain = isinstance(error, BackendError) and not error.ambiguous
+    certain = isinstance(error, BodyError) or (isinstance(error, BackendError) and not error.ambiguous)
     return context.clock() + (SETTLE_MS if complete and not certain else 0)
 
 

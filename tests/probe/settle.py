@@ -1,0 +1,24 @@
+"""Waiting for the workers: a bounded number of their rounds settles whatever a crash left."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.support.fleet import Fleet
+
+_LIMIT_S = 120.0
+"""An instance's lease (30 s), the reaper's period (15 s), the time that bytes of unknown arrival are waited for (60 s), and a little."""
+
+
+def settle(fleet: Fleet, proxy: int = 0) -> None:
+    """Returns when no write is pending and no byte waits to be deleted."""
+    deadline = time.monotonic() + _LIMIT_S
+    names = ("s3o_pending_intents", "s3o_cleanup_queue_depth")
+    while True:
+        depths = {name: fleet.proxies[proxy].metric(name) for name in names}
+        if all(depth == 0 for depth in depths.values()):
+            return
+        assert time.monotonic() < deadline, f"not settled after {_LIMIT_S} s: {depths}"
+        time.sleep(1)

@@ -1,0 +1,227 @@
+"""PutObject: place → reserve → upload → commit, or abandon."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+import pytest
+from tests.support.stories import BytesBody, Stage, backend_config, content_md5, open_stage
+
+from s3o_proxy.backends.memory import MemoryBackend
+from s3o_proxy.backends.port import Traits
+from s3o_proxy.domain.errors import (
+    AllBackendsFailed,
+    BackendUnavailable,
+    BadDigest,
+    IncompleteBody,
+    NoSuchBucket,
+    ObjectTooLarge,
+    OutcomeUnknown,
+    PreconditionFailed,
+    QuotaExceeded,
+    WriteLost,
+)
+from s3o_proxy.domain.model import Conditions, Description
+from s3o_proxy.operations.write import SETTLE_MS
+from s3o_proxy.s3.operation import GetObject, ObjectWritten, PutObject
+
+KEY = PutObject("photos", "a/b")
+DATA = b"twelve bytes"
+
+
+async def test_bytes_lie_under_a_key_of_their_own_and_read_back(stage: Stage) -> None:
+    written = await stage.perform(KEY, DATA)
+    assert isinstance(written, ObjectWritten)
+    assert written.etag == hashlib.md5(DATA, usedforsecurity=False).hexdigest()
+    assert list(stage.backends["first"].objects) == ["photos/a/b~WRITE00000001"]
+    assert await stage.read(GetObject("photos", "a/b")) == DATA
+    usage = await stage.used()
+    assert (usage.used_bytes, usage.orphan_bytes, usage.reserved_bytes, usage.objects) == (12, 0, 0, 1)
+
+
+async def test_what_the_client_said_of_it_is_kept(stage: Stage) -> None:
+    description = Description({"content-type": "text/plain", "cache-control": "no-store"}, {"colour": "blue"})
+    await stage.perform(PutObject("photos", "a/b", description), DATA)
+    found = await stage.metadata.find_object("photos", "a/b")
+    assert found is not None
+    assert found.description == description
+    assert found.digests.checksums == {"CRC64NVME": found.digests.content_hash}
+
+
+async def test_an_empty_object_is_an_object(stage: Stage) -> None:
+    await stage.perform(KEY, b"")
+    assert await stage.read(GetObject("photos", "a/b")) == b""
+
+
+async def test_an_overwrite_never_touches_the_old_bytes_until_they_are_displaced(stage: Stage) -> None:
+    await stage.perform(KEY, DATA)
+    stall = stage.backends["first"].stall("put")
+    overwrite = asyncio.create_task(stage.perform(KEY, b"new"))
+    await stall.reached.wait()
+    assert await stage.read(GetObject("photos", "a/b")) == DATA
+    stall.release()
+    await overwrite
+    assert await stage.read(GetObject("photos", "a/b")) == b"new"
+    assert (await stage.used()).orphan_bytes == len(DATA)
+    await stage.clean_up().run_once()
+    assert list(stage.backends["first"].objects) == ["photos/a/b~WRITE00000002"]
+    assert (await stage.used()).held_bytes == 3
+
+
+async def test_a_backend_that_cannot_be_reached_is_passed_over(stage: Stage) -> None:
+    stage.backends["first"].fail("put")
+    await stage.perform(KEY, DATA)
+    assert [len(backend.objects) for backend in stage.backends.values()] == [0, 1]
+
+
+async def test_when_none_can_be_reached_each_reason_is_told(stage: Stage) -> None:
+    stage.backends["first"].fail("put")
+    stage.backends["second"].fail("put")
+    with pytest.raises(AllBackendsFailed) as failure:
+        await stage.perform(KEY, DATA)
+    assert set(failure.value.reasons) == {"first", "second"}
+
+
+async def test_bytes_once_spent_are_not_sent_elsewhere(stage: Stage) -> None:
+    """We keep no copy of a body: only the client can send it again."""
+    stage.backends["first"].fail("put", at="received")
+    with pytest.raises(BackendUnavailable):
+        await stage.perform(KEY, DATA)
+    assert stage.backends["second"].calls == []
+
+
+async def test_bytes_of_unknown_arrival_are_waited_for_before_they_are_deleted(stage: Stage) -> None:
+    stage.backends["first"].fail("put", at="done")
+    with pytest.raises(BackendUnavailable):
+        await stage.perform(KEY, DATA)
+    assert (await stage.clean_up().run_once()).done == 0
+    assert (await stage.used()).orphan_bytes == len(DATA)
+    stage.now_ms += SETTLE_MS
+    assert (await stage.clean_up().run_once()).done == 1
+    assert stage.backends["first"].objects == {}
+
+
+async def test_a_body_that_breaks_its_promise_leaves_nothing(stage: Stage) -> None:
+    with pytest.raises(IncompleteBody):
+        await stage.perform(KEY, BytesBody(b"x" * 200_000, error=IncompleteBody(200_000, 131_072)))
+    assert stage.backends["first"].objects == {}
+    assert (await stage.clean_up().run_once()).done == 1, "due at once: a body that was not handed over whole is no object"
+
+
+async def test_a_wrong_content_md5_found_by_the_backend_is_the_clients_fault(stage: Stage) -> None:
+    with pytest.raises(BadDigest, match="Content-MD5"):
+        await stage.perform(KEY, BytesBody(DATA, content_md5=content_md5(b"other")))
+    assert stage.backends["first"].objects == {}
+
+
+async def test_where_the_backends_etag_is_no_md5_ours_is(stage: Stage) -> None:
+    stage.backends["first"] = MemoryBackend("first", Traits(etag_is_md5=False, verifies_content_md5=False))
+    written = await stage.perform(KEY, DATA)
+    assert isinstance(written, ObjectWritten)
+    assert written.etag == hashlib.md5(DATA, usedforsecurity=False).hexdigest()
+
+
+async def test_bytes_that_changed_on_their_way_are_not_committed(stage: Stage) -> None:
+    """The backend's MD5 is its word for what it stored; ours, where we have one, must agree."""
+    stage.backends["first"] = MemoryBackend("first", Traits(etag_is_md5=True, verifies_content_md5=False))
+    body = BytesBody(DATA, content_md5=content_md5(DATA))
+    stage.backends["first"].damage_next_put()
+    with pytest.raises(BackendUnavailable, match="stored bytes with MD5"):
+        await stage.perform(KEY, body)
+    assert await stage.metadata.find_object("photos", "a/b") is None
+
+
+async def test_a_condition_is_decided_in_the_commit_and_the_losers_bytes_go(stage: Stage) -> None:
+    await stage.perform(KEY, DATA)
+    with pytest.raises(PreconditionFailed):
+        await stage.perform(PutObject("photos", "a/b", conditions=Conditions(if_none_match="*")), b"loser")
+    assert await stage.read(GetObject("photos", "a/b")) == DATA
+    await stage.settle()
+    assert len(stage.backends["first"].objects) == 1
+
+
+async def test_a_client_that_hangs_up_leaves_no_reservation(stage: Stage) -> None:
+    stall = stage.backends["first"].stall("put")
+    writing = asyncio.create_task(stage.perform(KEY, DATA))
+    await stall.reached.wait()
+    assert (await stage.used()).reserved_bytes == len(DATA)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    assert (await stage.used()).reserved_bytes == 0
+
+
+async def test_an_unknown_commit_deletes_nothing_until_the_ledger_says_how_it_ended(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I8, both ways: here the commit did not happen."""
+
+    async def unknown(*_: object) -> None:
+        raise OutcomeUnknown("the connection broke")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.metadata, "commit_write", unknown)
+        with pytest.raises(OutcomeUnknown):
+            await stage.perform(KEY, DATA)
+    assert len(stage.backends["first"].objects) == 1
+    assert (await stage.used()).reserved_bytes == len(DATA)
+    await stage.reap_intents().run_once()
+    await stage.clean_up().run_once()
+    assert stage.backends["first"].objects == {}
+    assert await stage.metadata.find_object("photos", "a/b") is None
+
+
+async def test_an_unknown_commit_that_happened_keeps_its_bytes(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = stage.metadata.commit_write
+
+    async def answer_lost(*arguments: object) -> None:
+        await commit(*arguments)  # type: ignore[arg-type]  # handed through
+        raise OutcomeUnknown("the connection broke")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.metadata, "commit_write", answer_lost)
+        with pytest.raises(OutcomeUnknown):
+            await stage.perform(KEY, DATA)
+    await stage.settle()
+    assert await stage.read(GetObject("photos", "a/b")) == DATA
+
+
+async def test_a_process_that_stood_still_past_its_lease_commits_nothing_and_leaves_nothing(stage: Stage) -> None:
+    """Its intent was reaped, and the cleanup done, before its last byte landed."""
+    stall = stage.backends["first"].stall("put", at="received")
+    writing = asyncio.create_task(stage.perform(KEY, DATA))
+    await stall.reached.wait()
+    stage.now_ms += 3_600_000
+    assert (await stage.reap_intents().run_once()).done == 1
+    assert (await stage.clean_up().run_once()).done == 1
+    stall.release()
+    with pytest.raises(WriteLost):
+        await writing
+    assert stage.backends["first"].objects == {}
+    assert await stage.metadata.find_object("photos", "a/b") is None
+
+
+async def test_a_bucket_that_is_not_declared(stage: Stage) -> None:
+    with pytest.raises(NoSuchBucket):
+        await stage.perform(PutObject("other", "a"), DATA)
+
+
+async def test_pack_fills_the_first_before_it_asks_the_second(tmp_path: Path) -> None:
+    stage = await open_stage(tmp_path, [backend_config("first", quotaBytes=25), backend_config("second", quotaBytes=25)])
+    for number in range(4):
+        await stage.perform(PutObject("photos", f"{number}"), DATA)
+    assert [len(backend.objects) for backend in stage.backends.values()] == [2, 2]
+    with pytest.raises(QuotaExceeded, match="needs 12 bytes; the roomiest backend has 1 left"):
+        await stage.perform(PutObject("photos", "5"), DATA)
+    with pytest.raises(ObjectTooLarge, match="26 bytes"):
+        await stage.perform(PutObject("photos", "6"), b"x" * 26)
+    assert await stage.audit() == []
+    await stage.metadata.close()
+
+
+async def test_spread_takes_turns(tmp_path: Path) -> None:
+    stage = await open_stage(tmp_path, [backend_config(name, quotaBytes=1000) for name in ("first", "second", "third")], strategy="Spread")
+    for number in range(9):
+        await stage.perform(PutObject("photos", f"{number}"), DATA)
+    assert [len(backend.objects) for backend in stage.backends.values()] == [3, 3, 3]
+    await stage.metadata.close()

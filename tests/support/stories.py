@@ -1,0 +1,185 @@
+"""Stories of operations told over a real SQLite ledger and backends in memory, which can be made to fail at any moment."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from s3o_crds.compiled import BackendConfig, BucketConfig, DatabaseConfig, FleetConfig, ServerConfig
+from s3o_proxy.backends.memory import MemoryBackend
+from s3o_proxy.backends.port import Backend
+from s3o_proxy.config.snapshot import take_snapshot
+from s3o_proxy.domain.errors import BackendUnavailable
+from s3o_proxy.domain.model import Usage
+from s3o_proxy.metadata.forsaken import Forsaken
+from s3o_proxy.metadata.open import open_ledger
+from s3o_proxy.metadata.port import Metadata
+from s3o_proxy.operations.context import Context
+from s3o_proxy.operations.dispatch import perform
+from s3o_proxy.operations.usage_view import UsageView
+from s3o_proxy.s3.checksums import Hasher, new_hasher
+from s3o_proxy.s3.operation import ObjectRead, Operation, Result
+from s3o_proxy.workers.audit import Difference, audit
+from s3o_proxy.workers.clean_up import CleanUp
+from s3o_proxy.workers.hold_lease import HoldLease
+from s3o_proxy.workers.reap_intents import ReapIntents
+
+START_MS = 1_800_000_000_000
+
+
+class BytesBody:
+    """A request body that is already here, in pieces of `piece_bytes`. `error` is raised in place of its last piece."""
+
+    def __init__(self, data: bytes = b"", *, content_md5: str = "", piece_bytes: int = 64 * 1024, error: Exception | None = None) -> None:
+        self.size_bytes, self.content_md5 = len(data), content_md5
+        self.md5_hex = ""
+        self._data, self._piece_bytes, self._error = data, piece_bytes, error
+        self._computes_md5 = bool(content_md5)
+        self._wanted: dict[str, Hasher] = {}
+
+    def hand_on_md5(self) -> None:
+        self._computes_md5 = False
+
+    def want_md5(self) -> None:
+        self._computes_md5 = True
+
+    def want_checksum(self, algorithm: str) -> None:
+        self._wanted[algorithm] = new_hasher(algorithm)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        pieces = [self._data[start : start + self._piece_bytes] for start in range(0, len(self._data), self._piece_bytes)]
+        if self._computes_md5:
+            self.md5_hex = hashlib.md5(self._data, usedforsecurity=False).hexdigest()
+        for hasher in self._wanted.values():
+            hasher.update(self._data)
+        for piece in pieces[:-1]:
+            yield piece
+        if self._error is not None:
+            raise self._error
+        for piece in pieces[-1:]:
+            yield piece
+
+    @property
+    def content_hash(self) -> str:
+        hasher = new_hasher("CRC64NVME")
+        hasher.update(self._data)
+        return hasher.base64()
+
+    @property
+    def checksums(self) -> Mapping[str, str]:
+        return {algorithm: hasher.base64() for algorithm, hasher in self._wanted.items()}
+
+    async def read_all(self, limit_bytes: int) -> bytes:
+        assert len(self._data) <= limit_bytes
+        return self._data
+
+
+@dataclass
+class Stage:
+    """Everything a story needs, with a clock that only moves when told to."""
+
+    metadata: Metadata
+    backends: dict[str, MemoryBackend]
+    config: FleetConfig
+    now_ms: int = START_MS
+    instance: str = "instance-1"
+    usage: UsageView = field(default_factory=UsageView)
+    forsaken: Forsaken = field(default_factory=Forsaken)
+    wakes: int = 0
+    _ids: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
+
+    def get(self, name: str) -> Backend:
+        if name not in self.backends:
+            raise BackendUnavailable(name, "is not configured")
+        return self.backends[name]
+
+    def clock(self) -> int:
+        return self.now_ms
+
+    def wake(self) -> None:
+        self.wakes += 1
+
+    def context(self, body: BytesBody | None = None) -> Context:
+        return Context(
+            snapshot=take_snapshot(self.config, {}),
+            buckets=frozenset(bucket.name for bucket in self.config.buckets),
+            metadata=self.metadata,
+            backends=self,
+            usage=self.usage,
+            forsaken=self.forsaken,
+            instance=self.instance,
+            clock=self.clock,
+            new_id=lambda: f"WRITE{self._ids():08d}",
+            wake_cleanup=self.wake,
+            body=body or BytesBody(),
+        )
+
+    async def perform(self, operation: Operation, body: bytes | BytesBody = b"") -> Result:
+        return await perform(self.context(body if isinstance(body, BytesBody) else BytesBody(body)), operation)
+
+    async def read(self, operation: Operation) -> bytes:
+        answer = await self.perform(operation)
+        assert isinstance(answer, ObjectRead)
+        assert answer.body is not None
+        async with answer.body as pieces:
+            return b"".join([piece async for piece in pieces])
+
+    # --- workers -----------------------------------------------------------------------------------------------------
+
+    def clean_up(self) -> CleanUp:
+        return CleanUp(self.metadata, self, self.instance, self.clock, lambda: 4)
+
+    def reap_intents(self) -> ReapIntents:
+        return ReapIntents(self.metadata, self.forsaken, self.clock, self.wake)
+
+    async def hold_lease(self) -> None:
+        await HoldLease(self.metadata, self.instance, self.clock).run_once()
+
+    async def settle(self) -> None:
+        """A bounded number of worker rounds, late enough that nothing has to be waited for any more."""
+        self.now_ms += 3_600_000
+        for _ in range(3):
+            await self.reap_intents().run_once()
+            await self.clean_up().run_once()
+
+    async def audit(self) -> list[Difference]:
+        quotas = {backend.name: backend.quota_bytes for backend in self.config.backends}
+        return [difference async for difference in audit(self.metadata, self.backends, quotas)]
+
+    async def used(self, backend: str = "first") -> Usage:
+        return (await self.metadata.usage())[backend]
+
+
+def backend_config(name: str, **fields: object) -> BackendConfig:
+    return BackendConfig.model_validate(
+        {"name": name, "endpoint": "http://unused", "region": "r", "bucket": "b", "accessKeyId": "", "secretAccessKey": ""} | fields
+    )
+
+
+async def open_stage(
+    directory: Path, backends: Sequence[BackendConfig] = (), *, strategy: str = "Pack", buckets: Sequence[str] = ("photos", "films")
+) -> Stage:
+    """Two backends, `first` and `second`, where none are given. Close `metadata` afterwards."""
+    configs = tuple(backends) or (backend_config("first"), backend_config("second"))
+    metadata = await open_ledger(DatabaseConfig(path="ledger.db"), {}, base_dir=directory)
+    await metadata.register_backends([config.name for config in configs])
+    config = FleetConfig.model_validate(
+        {
+            "name": "main",
+            "routingStrategy": strategy,
+            "server": ServerConfig(),
+            "backends": configs,
+            "buckets": [BucketConfig(name=name, max_multipart_uploads=3) for name in buckets],
+        }
+    )
+    stage = Stage(metadata, {each.name: MemoryBackend(each.name) for each in configs}, config)
+    await stage.hold_lease()
+    return stage
+
+
+def content_md5(data: bytes) -> str:
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
