@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from tests.support import resources
 from tests.support.kube import Cluster, Refused
 from tests.support.resources import REMOVED, Document, changed
@@ -143,15 +146,19 @@ BAD = [
     (backend(quota={"bytes": 5, "maxObjectSize": 6}), "spec.quota"),
     (server(maxObjectSize=0), "spec.server.maxObjectSize"),
     (server(maxObjectSize="0Gi"), "spec.server.maxObjectSize"),
+    (server(maxObjectSize="2Ei"), "spec.server.maxObjectSize"),
+    (backend(quota={"maxObjectSize": "2Ei"}), "spec.quota.maxObjectSize"),
     (server(stallTimeout="0s"), "spec.server.stallTimeout"),
     (server(stallTimeout=30), "spec.server.stallTimeout"),
     (server(stallTimeout="30"), "spec.server.stallTimeout"),
     (server(stallTimeout="-1s"), "spec.server.stallTimeout"),
     (server(readHeaderTimeout="0ms"), "spec.server.readHeaderTimeout"),
     (server(idleTimeout="1.5h"), "spec.server.idleTimeout"),
+    (server(idleTimeout="0s"), "spec.server.idleTimeout"),
     (server(shutdownGrace="soon"), "spec.server.shutdownGrace"),
     (backend(timeouts={"request": "0m0s"}), "spec.timeouts.request"),
     (backend(timeouts={"stall": "1s" * 17}), "spec.timeouts.stall"),
+    (backend(timeouts={"stall": "0h"}), "spec.timeouts.stall"),
     (orchestrator(cleanup={"multipartStaleTimeout": "0d"}), "spec.cleanup.multipartStaleTimeout"),
     # enums and booleans
     (server(logLevel="INFO"), "spec.server.logLevel"),
@@ -233,6 +240,65 @@ def test_every_sentence_of_a_rule_is_the_same_on_both_sides(cluster: Cluster) ->
         cluster.create("s3orchestrators", document, "default", dry_run=True)
     with pytest.raises(InvalidResource, match="driver SQLite takes only path"):
         parse_resource(document)
+
+
+def _mostly(alphabet: str, *likely: str) -> st.SearchStrategy[str]:
+    """Near misses: text of few letters, and likely values with a letter put in, taken out or doubled."""
+
+    def spoiled(text: str, at: int, letter: str) -> str:
+        at %= len(text) + 1
+        return text[:at] + letter + text[at + (len(letter) == 0) :]
+
+    letters = st.sampled_from(["", *alphabet])
+    return st.text(alphabet, max_size=12) | st.builds(spoiled, st.sampled_from(likely), st.integers(0, 70), letters)
+
+
+ANY_VALUE = {
+    "quota.bytes": _mostly("0159.GiKmE- ", "20Gi", "1.5G", "1048576", "1Ei", "0.0") | st.integers(-3, 2**61) | st.floats() | st.booleans(),
+    "timeouts.stall": _mostly("0159msh.d ", "1h30m", "500ms", "0s") | st.integers(-3, 3),
+    "endpoint": _mostly("abhtps:/0159.[]-_@ ?", "http://localhost:9000", "https://s3.example.com", "http://[::1]:9000", "http://h:65535"),
+    "bucket": _mostly("aZ0-_./ ", "data", "Old_Bucket.1", "x" * 255),
+    "backendName": _mostly("aZ0-_. ", "oci-1", "x" * 63),
+    "region": _mostly("aZ0-_. ", "us-east-1", "x" * 64),
+}
+
+
+BUCKET_NAMES = ("photos", "xn--a", "10.0.0.1", "a--x-s3", "sthree-a", "amzn-s3-demo-a", "a.mrap", "health", "a" * 63)
+
+
+@pytest.mark.parametrize("field", ANY_VALUE)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_the_models_and_the_api_server_agree_on_any_value(cluster: Cluster, field: str, data: st.DataObject) -> None:
+    value = data.draw(ANY_VALUE[field])
+    assume(not isinstance(value, float) or math.isfinite(value))  # JSON knows no others
+    document = changed(backend(), {f"spec.{field}": value})
+    assert _accepts_model(document) == _accepts_server(cluster, document), value
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=_mostly("ab01.-", *BUCKET_NAMES))
+def test_they_agree_on_any_bucket_name_given_or_by_default(cluster: Cluster, name: str) -> None:
+    given = bucket(bucketName=name)
+    assert _accepts_model(given) == _accepts_server(cluster, given), name
+    default = named(bucket(), name)
+    assert _accepts_model(default) == _accepts_server(cluster, default), name
+
+
+def _accepts_model(document: Document) -> bool:
+    try:
+        parse_resource(document)
+    except InvalidResource:
+        return False
+    return True
+
+
+def _accepts_server(cluster: Cluster, document: Document) -> bool:
+    try:
+        cluster.create(PLURALS[document["kind"]], document, "default", dry_run=True)
+    except Refused:
+        return False
+    return True
 
 
 class TestWhatNeverChanges:

@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
-from s3o_crds.values import VALIDATIONS, Label, SecretKey, SecretName
+from s3o_crds.values import VALIDATIONS, Label, ObjectName, SecretKey
 
 GROUP = "s3orchestrator.io"
 
@@ -123,7 +123,7 @@ class OrchestratorRef(Section):
 class SecretKeyRef(Section):
     schema_extra = _ATOMIC
 
-    name: SecretName
+    name: ObjectName
     """Name of the Secret, in the namespace of this object."""
     key: SecretKey
     """Key in the Secret."""
@@ -132,7 +132,7 @@ class SecretKeyRef(Section):
 class CASecretRef(Section):
     schema_extra = _ATOMIC
 
-    name: SecretName
+    name: ObjectName
     """Name of the Secret, in the namespace of this object."""
     key: SecretKey = "ca.crt"
     """Key in the Secret that holds the certificates, in PEM."""
@@ -141,7 +141,7 @@ class CASecretRef(Section):
 class KeyPairRef(Section):
     schema_extra = _ATOMIC
 
-    name: SecretName
+    name: ObjectName
     """Name of the Secret, in the namespace of this object."""
     access_key_id_key: SecretKey = "AWS_ACCESS_KEY_ID"
     """Key in the Secret that holds the access key id."""
@@ -191,7 +191,7 @@ class Usage(Observation):
 class Metadata(Observation):
     """The part of Kubernetes' own metadata that is read here."""
 
-    name: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+    name: ObjectName
     namespace: Label = "default"
     creation_timestamp: datetime | None = None
     """None in files, which have no age."""

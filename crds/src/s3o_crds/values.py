@@ -133,8 +133,10 @@ LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 Label = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL_PATTERN)]
 """A DNS label (RFC 1123): the names of backends, credentials, orchestrators and namespaces."""
 
-SecretName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
-"""A DNS subdomain, as Kubernetes names a Secret."""
+_SUBDOMAIN_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=_SUBDOMAIN_PATTERN)]
+"""A DNS subdomain (RFC 1123), as Kubernetes names Secrets and most other objects."""
 
 SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
 """A key in the data of a Secret."""
@@ -220,4 +222,5 @@ BucketName = Annotated[
 ]
 """A virtual bucket: S3's own rules for names."""
 
-DomainName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+DomainName = ObjectName
+"""The name of a host, in lower case."""

@@ -12,7 +12,7 @@ import yaml
 from tests.support.kube import Cluster
 
 from s3o_crds.crdgen.files import generated_files
-from s3o_crds.kinds import KINDS
+from s3o_crds.kinds import KINDS, Kind
 from s3o_crds.providers import PRESETS
 
 ROOT = Path(__file__).parents[3]
@@ -52,10 +52,9 @@ def test_every_run_makes_the_same_bytes() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_a_header_names_the_model(kind: object) -> None:
-    (found,) = [one for one in KINDS if one is kind]
-    header = generated_files()[f"crds/{found.plural}.yaml"].splitlines()[0]
-    assert header == f"# Generated from {found.model.__module__}.{found.name}; edit there, then `make generate`."
+def test_a_header_names_the_model(kind: Kind) -> None:
+    header = generated_files()[f"crds/{kind.plural}.yaml"].splitlines()[0]
+    assert header == f"# Generated from {kind.model.__module__}.{kind.name}; edit there, then `make generate`."
 
 
 def test_the_base_lists_every_definition(cluster: Cluster) -> None:

@@ -8,7 +8,7 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from s3o_crds.meta import CASecretRef, Observation, Resource, Rule, SecretKeyRef, Section, Status, Usage
-from s3o_crds.values import DomainName, Duration, PositiveByteSize, PositiveDuration, Region, SecretName
+from s3o_crds.values import DomainName, Duration, ObjectName, PositiveByteSize, PositiveDuration, Region
 
 
 class Proxy(Section):
@@ -17,7 +17,7 @@ class Proxy(Section):
 
 
 class TLS(Section):
-    secret_name: SecretName
+    secret_name: ObjectName
     """Secret of type kubernetes.io/tls, in the namespace of this object: tls.crt and tls.key."""
     min_version: Literal["1.2", "1.3"] = "1.2"
     """Oldest version of TLS that is spoken."""
