@@ -29,7 +29,7 @@ class Quota(Section):
     bytes: ByteSize | None = None
     """Most bytes that we keep on this backend, as a quantity such as 20Gi. Never exceeded, not by a byte."""
     max_object_size: ByteSize | None = None
-    """Largest object (or part of a multipart upload) that is put here, as a quantity."""
+    """Largest object that is put here, as a quantity."""
 
 
 class Timeouts(Section):
