@@ -1,0 +1,88 @@
+"""GetObject and HeadObject."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.support.stories import Stage
+
+from s3o_proxy.domain.errors import BackendUnavailable, NoCopyReadable, NoSuchKey, PreconditionFailed, RangeNotSatisfiable
+from s3o_proxy.domain.ranges import RangeSpec
+from s3o_proxy.domain.read_conditions import ReadConditions
+from s3o_proxy.s3.operation import GetObject, HeadObject, NotModified, ObjectRead, PutObject
+
+DATA = bytes(range(100))
+
+
+@pytest.fixture(autouse=True)
+async def _object(stage: Stage) -> None:
+    await stage.perform(PutObject("photos", "k"), DATA)
+    stage.backends["first"].calls.clear()
+
+
+async def test_head_asks_no_backend(stage: Stage) -> None:
+    answer = await stage.perform(HeadObject("photos", "k"))
+    assert isinstance(answer, ObjectRead)
+    assert answer.object.size_bytes == 100
+    assert answer.body is None
+    assert stage.backends["first"].calls == []
+
+
+async def test_a_range_is_read_and_no_more(stage: Stage) -> None:
+    assert await stage.read(GetObject("photos", "k", RangeSpec(10, 19))) == DATA[10:20]
+    assert await stage.read(GetObject("photos", "k", RangeSpec(None, 5))) == DATA[-5:]
+
+
+async def test_refusals_cost_no_egress(stage: Stage) -> None:
+    with pytest.raises(RangeNotSatisfiable):
+        await stage.perform(GetObject("photos", "k", RangeSpec(100, None)))
+    with pytest.raises(PreconditionFailed):
+        await stage.perform(GetObject("photos", "k", conditions=ReadConditions(if_match=("other",))))
+    with pytest.raises(NoSuchKey):
+        await stage.perform(GetObject("photos", "K"))
+    etag = (await stage.metadata.find_object("photos", "k")).etag  # type: ignore[union-attr]  # it is there
+    assert isinstance(await stage.perform(GetObject("photos", "k", conditions=ReadConditions(if_none_match=(etag,)))), NotModified)
+    assert stage.backends["first"].calls == []
+
+
+async def test_a_conditional_range_is_conditional(stage: Stage) -> None:
+    """The reference skipped the conditions of ranged reads."""
+    with pytest.raises(PreconditionFailed):
+        await stage.perform(GetObject("photos", "k", RangeSpec(0, 1), ReadConditions(if_match=("other",))))
+
+
+async def test_an_object_replaced_while_it_was_looked_for_is_looked_for_again(stage: Stage) -> None:
+    stall = stage.backends["first"].stall("get")
+    reading = asyncio.create_task(stage.read(GetObject("photos", "k")))
+    await stall.reached.wait()
+    await stage.perform(PutObject("photos", "k"), b"newer")
+    await stage.clean_up().run_once()
+    stall.release()
+    assert await reading == b"newer"
+
+
+async def test_bytes_that_are_gone_from_the_backend_are_no_missing_key(stage: Stage) -> None:
+    (key, stored), *_ = stage.backends["first"].objects.items()
+    del stage.backends["first"].objects[key]
+    with pytest.raises(NoCopyReadable):
+        await stage.perform(GetObject("photos", "k"))
+    assert [str(difference) for difference in await stage.audit()] == [
+        f"first: missing: {key} has a copy row of 100 bytes and is not there"
+    ]
+    stage.backends["first"].objects[key] = stored
+
+
+async def test_bytes_of_another_length_are_not_served(stage: Stage) -> None:
+    (stored,) = stage.backends["first"].objects.values()
+    stored.content += b"!"
+    with pytest.raises(NoCopyReadable, match="holds 101 bytes where the ledger says 100"):
+        await stage.perform(GetObject("photos", "k"))
+    assert [difference.what for difference in await stage.audit()] == ["size"]
+    stored.content = DATA
+
+
+async def test_a_body_that_breaks_off_is_an_error_and_not_an_end(stage: Stage) -> None:
+    stage.backends["first"].cut_next_get(50)
+    with pytest.raises(BackendUnavailable):
+        await stage.read(GetObject("photos", "k"))

@@ -1,0 +1,296 @@
+"""Multipart uploads on the backend's own: parts pass through, Complete moves no bytes, and no crash in between loses or leaks any."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+import pytest
+from tests.support.stories import BytesBody, Stage, backend_config, open_stage
+
+from s3o_proxy.domain.errors import (
+    BackendUnavailable,
+    IncompleteBody,
+    InvalidPart,
+    NoSuchUpload,
+    OutcomeUnknown,
+    PartTooSmall,
+    PreconditionFailed,
+    QuotaExceeded,
+    TooManyUploads,
+    UploadBusy,
+)
+from s3o_proxy.domain.model import Conditions
+from s3o_proxy.domain.placement import MIN_PART_BYTES
+from s3o_proxy.s3.operation import (
+    AbortMultipartUpload,
+    CompleteMultipartUpload,
+    CreateMultipartUpload,
+    GetObject,
+    ListParts,
+    PartsListed,
+    PartWritten,
+    PutObject,
+    UploadCompleted,
+    UploadCreated,
+    UploadPart,
+)
+
+BIG = b"b" * MIN_PART_BYTES
+SMALL = b"the last part"
+
+
+async def create(stage: Stage, key: str = "k", algorithm: str = "") -> str:
+    answer = await stage.perform(CreateMultipartUpload("photos", key, checksum_algorithm=algorithm))
+    assert isinstance(answer, UploadCreated)
+    return answer.upload.upload_id
+
+
+async def send(stage: Stage, upload_id: str, number: int, data: bytes | BytesBody, key: str = "k") -> str:
+    answer = await stage.perform(UploadPart("photos", key, upload_id, number), data)
+    assert isinstance(answer, PartWritten)
+    return answer.etag
+
+
+def listing(*parts: tuple[int, str]) -> bytes:
+    members = "".join(f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>" for number, etag in parts)
+    return f"<CompleteMultipartUpload>{members}</CompleteMultipartUpload>".encode()
+
+
+async def complete(stage: Stage, upload_id: str, *parts: tuple[int, str], **fields: object) -> UploadCompleted:
+    answer = await stage.perform(CompleteMultipartUpload("photos", "k", upload_id, **fields), listing(*parts))  # type: ignore[arg-type]  # fields of the operation
+    assert isinstance(answer, UploadCompleted)
+    return answer
+
+
+async def two_parts(stage: Stage) -> tuple[str, list[tuple[int, str]]]:
+    upload_id = await create(stage)
+    return upload_id, [(1, await send(stage, upload_id, 1, BIG)), (2, await send(stage, upload_id, 2, SMALL))]
+
+
+def md5(data: bytes) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).digest()
+
+
+async def test_parts_become_one_object_without_moving_a_byte(stage: Stage) -> None:
+    upload_id, parts = await two_parts(stage)
+    usage = await stage.used()
+    assert (usage.used_bytes, usage.reserved_bytes) == (0, len(BIG) + len(SMALL))
+    completed = await complete(stage, upload_id, *parts)
+    assert completed.etag == hashlib.md5(md5(BIG) + md5(SMALL), usedforsecurity=False).hexdigest() + "-2"
+    assert await stage.read(GetObject("photos", "k")) == BIG + SMALL
+    usage = await stage.used()
+    assert (usage.used_bytes, usage.reserved_bytes, usage.objects) == (len(BIG) + len(SMALL), 0, 1)
+    assert [verb for verb, _ in stage.backends["first"].calls if verb in ("get", "put")] == ["get"]
+
+
+async def test_a_part_of_it_can_be_asked_for(stage: Stage) -> None:
+    upload_id, parts = await two_parts(stage)
+    await complete(stage, upload_id, *parts)
+    assert await stage.read(GetObject("photos", "k", part_number=2)) == SMALL
+
+
+async def test_parts_that_are_not_listed_are_left_out(stage: Stage) -> None:
+    upload_id, parts = await two_parts(stage)
+    await complete(stage, upload_id, parts[1])
+    assert await stage.read(GetObject("photos", "k")) == SMALL
+    assert (await stage.used()).held_bytes == len(SMALL)
+
+
+async def test_a_part_sent_again_replaces_the_first_and_its_space(stage: Stage) -> None:
+    upload_id = await create(stage)
+    await send(stage, upload_id, 1, b"first try")
+    etag = await send(stage, upload_id, 1, b"second")
+    assert (await stage.used()).reserved_bytes == len(b"second")
+    await complete(stage, upload_id, (1, etag))
+    assert await stage.read(GetObject("photos", "k")) == b"second"
+
+
+async def test_what_the_list_must_be(stage: Stage) -> None:
+    upload_id = await create(stage)
+    small, big = await send(stage, upload_id, 1, SMALL), await send(stage, upload_id, 2, BIG)
+    with pytest.raises(PartTooSmall):
+        await complete(stage, upload_id, (1, small), (2, big))
+    with pytest.raises(InvalidPart):
+        await complete(stage, upload_id, (2, small))
+    with pytest.raises(InvalidPart):
+        await complete(stage, upload_id, (3, small))
+    await complete(stage, upload_id, (2, big))
+
+
+async def test_an_abort_gives_the_space_back(stage: Stage) -> None:
+    upload_id, _ = await two_parts(stage)
+    await stage.perform(AbortMultipartUpload("photos", "k", upload_id))
+    with pytest.raises(NoSuchUpload):
+        await stage.perform(AbortMultipartUpload("photos", "k", upload_id))
+    await stage.clean_up().run_once()
+    assert stage.backends["first"].uploads == {}
+    assert (await stage.used()).held_bytes == 0
+
+
+async def test_an_upload_belongs_to_its_key_alone(stage: Stage) -> None:
+    """Reference bug 12: an upload id of one bucket let one inject parts into, or abort, another's."""
+    upload_id = await create(stage)
+    with pytest.raises(NoSuchUpload):
+        await send(stage, upload_id, 1, SMALL, key="other")
+    with pytest.raises(NoSuchUpload):
+        await stage.perform(UploadPart("films", "k", upload_id, 1), SMALL)
+    with pytest.raises(NoSuchUpload):
+        await stage.perform(AbortMultipartUpload("films", "k", upload_id))
+    await stage.perform(AbortMultipartUpload("photos", "k", upload_id))
+
+
+async def test_a_part_that_finds_no_room_says_what_is_left(tmp_path: Path) -> None:
+    stage = await open_stage(tmp_path, [backend_config("first", quotaBytes=20)])
+    upload_id = await create(stage)
+    await send(stage, upload_id, 1, SMALL)
+    with pytest.raises(QuotaExceeded, match="needs 13 bytes; the roomiest backend has 7 left"):
+        await send(stage, upload_id, 2, SMALL)
+    assert await stage.audit() == []
+    await stage.metadata.close()
+
+
+async def test_a_bucket_bounds_its_uploads(stage: Stage) -> None:
+    uploads = [await create(stage, f"k{number}") for number in range(3)]
+    with pytest.raises(TooManyUploads, match="3 multipart uploads"):
+        await create(stage, "k3")
+    for number, upload_id in enumerate(uploads):
+        await stage.perform(AbortMultipartUpload("photos", f"k{number}", upload_id))
+
+
+async def test_a_complete_that_is_asked_again_after_its_answer_was_lost_says_the_same(stage: Stage) -> None:
+    upload_id, parts = await two_parts(stage)
+    first = await complete(stage, upload_id, *parts)
+    assert await complete(stage, upload_id, *parts) == first
+
+
+async def test_a_complete_that_died_between_join_and_commit_is_finished_by_the_next(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload_id, parts = await two_parts(stage)
+
+    async def away(*_: object) -> None:
+        raise OutcomeUnknown("the connection broke")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.metadata, "commit_complete", away)
+        with pytest.raises(OutcomeUnknown):
+            await complete(stage, upload_id, *parts)
+    assert await stage.audit() == []
+    await complete(stage, upload_id, *parts)
+    assert await stage.read(GetObject("photos", "k")) == BIG + SMALL
+
+
+async def test_a_join_whose_answer_is_lost_is_found_by_the_next_complete(stage: Stage) -> None:
+    upload_id, parts = await two_parts(stage)
+    stage.backends["first"].fail("complete_multipart", at="done")
+    with pytest.raises(BackendUnavailable):
+        await complete(stage, upload_id, *parts)
+    assert await stage.audit() == []
+    await complete(stage, upload_id, *parts)
+    assert await stage.read(GetObject("photos", "k")) == BIG + SMALL
+
+
+async def test_an_upload_that_was_joined_and_never_committed_is_cleaned_up_whole(stage: Stage) -> None:
+    upload_id, parts = await two_parts(stage)
+    stage.backends["first"].fail("complete_multipart", at="done")
+    with pytest.raises(BackendUnavailable):
+        await complete(stage, upload_id, *parts)
+    await stage.perform(AbortMultipartUpload("photos", "k", upload_id))
+    await stage.clean_up().run_once()
+    assert stage.backends["first"].objects == {}
+    assert (await stage.used()).held_bytes == 0
+
+
+async def test_two_completes_at_once_are_one(stage: Stage) -> None:
+    upload_id, parts = await two_parts(stage)
+    stall = stage.backends["first"].stall("complete_multipart")
+    first = asyncio.create_task(complete(stage, upload_id, *parts))
+    await stall.reached.wait()
+    with pytest.raises(UploadBusy):
+        await complete(stage, upload_id, *parts)
+    stall.release()
+    await first
+    assert await stage.read(GetObject("photos", "k")) == BIG + SMALL
+
+
+async def test_a_client_that_hangs_up_during_complete_may_come_back(stage: Stage) -> None:
+    upload_id, parts = await two_parts(stage)
+    stall = stage.backends["first"].stall("complete_multipart")
+    first = asyncio.create_task(complete(stage, upload_id, *parts))
+    await stall.reached.wait()
+    first.cancel()
+    stall.release()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    await complete(stage, upload_id, *parts)
+    assert await stage.read(GetObject("photos", "k")) == BIG + SMALL
+
+
+async def test_a_condition_that_fails_early_leaves_the_upload(stage: Stage) -> None:
+    await stage.perform(PutObject("photos", "k"), b"older")
+    upload_id, parts = await two_parts(stage)
+    with pytest.raises(PreconditionFailed):
+        await complete(stage, upload_id, *parts, conditions=Conditions(if_none_match="*"))
+    await complete(stage, upload_id, *parts)
+
+
+async def test_a_condition_that_fails_in_the_commit_leaves_nothing(stage: Stage) -> None:
+    upload_id, parts = await two_parts(stage)
+    stall = stage.backends["first"].stall("complete_multipart")
+    completing = asyncio.create_task(complete(stage, upload_id, *parts, conditions=Conditions(if_none_match="*")))
+    await stall.reached.wait()
+    await stage.perform(PutObject("photos", "k"), b"faster")
+    stall.release()
+    with pytest.raises(PreconditionFailed):
+        await completing
+    assert await stage.read(GetObject("photos", "k")) == b"faster"
+    await stage.settle()
+    assert len(stage.backends["first"].objects) == 1
+
+
+async def test_a_part_that_broke_off_releases_its_space(stage: Stage) -> None:
+    upload_id = await create(stage)
+    with pytest.raises(IncompleteBody):
+        await send(stage, upload_id, 1, BytesBody(b"x" * 200_000, error=IncompleteBody(200_000, 131_072)))
+    assert (await stage.used()).reserved_bytes == 0
+    await stage.perform(AbortMultipartUpload("photos", "k", upload_id))
+
+
+async def test_a_part_of_unknown_arrival_stays_counted_until_it_is_replaced(stage: Stage) -> None:
+    upload_id = await create(stage)
+    stage.backends["first"].fail("upload_part", at="done")
+    with pytest.raises(BackendUnavailable):
+        await send(stage, upload_id, 1, SMALL)
+    assert (await stage.used()).reserved_bytes == len(SMALL)
+    etag = await send(stage, upload_id, 1, SMALL)
+    assert (await stage.used()).reserved_bytes == len(SMALL)
+    await complete(stage, upload_id, (1, etag))
+
+
+async def test_a_process_that_died_while_it_created_an_upload_leaves_none(stage: Stage) -> None:
+    """The backend knows an upload whose id nobody recorded: the storage key names it."""
+    stage.backends["first"].fail("create_multipart", at="done")
+    stage.backends["second"].fail("create_multipart")
+    with pytest.raises(Exception, match="no backend took the write"):
+        await create(stage)
+    assert len(stage.backends["first"].uploads) == 1
+    await stage.clean_up().run_once()
+    assert stage.backends["first"].uploads == {}
+
+
+@pytest.mark.parametrize("algorithm", ["CRC32", "SHA256"])
+async def test_checksums_of_parts_make_the_objects(stage: Stage, algorithm: str) -> None:
+    upload_id = await create(stage, algorithm=algorithm)
+    parts = [(1, await send(stage, upload_id, 1, BIG)), (2, await send(stage, upload_id, 2, SMALL))]
+    completed = await complete(stage, upload_id, *parts)
+    assert completed.digests.checksum_type == "COMPOSITE"
+    assert completed.digests.checksums[algorithm].endswith("-2")
+    assert completed.digests.content_hash == BytesBody(BIG + SMALL).content_hash
+
+
+async def test_parts_are_listed_as_they_are(stage: Stage) -> None:
+    upload_id, parts = await two_parts(stage)
+    answer = await stage.perform(ListParts("photos", "k", upload_id, max_parts=1))
+    assert isinstance(answer, PartsListed)
+    assert ([(part.part_number, part.etag) for part in answer.parts], answer.truncated) == (parts[:1], True)
+    await stage.perform(AbortMultipartUpload("photos", "k", upload_id))

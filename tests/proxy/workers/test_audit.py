@@ -1,0 +1,56 @@
+"""The audit names every kind of difference between rows, bytes and counters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.stories import Stage, backend_config, open_stage
+
+from s3o_proxy.backends.memory import Stored
+from s3o_proxy.domain.model import Usage
+from s3o_proxy.s3.operation import PutObject
+
+
+async def found(stage: Stage) -> list[str]:
+    return [str(difference) for difference in await stage.audit()]
+
+
+async def test_a_healthy_fleet_has_none(stage: Stage) -> None:
+    await stage.perform(PutObject("photos", "k"), b"data")
+    assert await found(stage) == []
+
+
+async def test_bytes_that_no_row_mentions(stage: Stage) -> None:
+    stage.backends["first"].objects["photos/stray"] = Stored(b"12345", "etag")
+    assert await found(stage) == ["first: unmentioned: photos/stray has 5 bytes that no row mentions"]
+    stage.backends["first"].objects.clear()
+
+
+async def test_an_upload_that_no_row_mentions(stage: Stage) -> None:
+    upload_id = await stage.backends["second"].create_multipart("photos/stray")
+    assert await found(stage) == [f"second: upload: photos/stray has a multipart upload {upload_id} that no row mentions"]
+    await stage.backends["second"].abort_multipart("photos/stray", upload_id)
+
+
+async def test_a_backend_above_its_quota(tmp_path: Path) -> None:
+    stage = await open_stage(tmp_path, [backend_config("first", quotaBytes=10)])
+    await stage.perform(PutObject("photos", "k"), b"0123456789")
+    assert await found(stage) == []
+    stage.config = stage.config.model_copy(update={"backends": (backend_config("first", quotaBytes=9),)})
+    assert await found(stage) == [
+        "first: quota: 10 bytes used, orphaned and reserved; the quota is 9",
+        "first: quota: holds 10 bytes; the quota is 9",
+    ]
+    await stage.metadata.close()
+
+
+async def test_a_counter_that_drifted(stage: Stage) -> None:
+    await stage.perform(PutObject("photos", "k"), b"data")
+    usage = stage.metadata.usage
+
+    async def drifted() -> dict[str, Usage]:
+        return {**(await usage()), "first": Usage("first", used_bytes=5, objects=1)}
+
+    stage.metadata.usage = drifted  # type: ignore[method-assign]
+    assert await found(stage) == ["first: counter: used_bytes says 5, the rows sum to 4"]
+    stage.metadata.usage = usage  # type: ignore[method-assign]

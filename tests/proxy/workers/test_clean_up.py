@@ -1,0 +1,93 @@
+"""The cleanup queue: bytes nobody reads go, once, and failures are tried again until a person has to look."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+from tests.support.stories import Stage
+
+from s3o_proxy.domain.cleanup import MAX_ATTEMPTS
+from s3o_proxy.domain.errors import BackendUnavailable
+from s3o_proxy.s3.operation import DeleteObject, PutObject
+
+
+async def orphan(stage: Stage, *keys: str) -> None:
+    for key in keys:
+        await stage.perform(PutObject("photos", key), b"data")
+        await stage.perform(DeleteObject("photos", key))
+
+
+async def test_one_call_deletes_many(stage: Stage) -> None:
+    await orphan(stage, "a", "b", "c")
+    assert (await stage.clean_up().run_once()).done == 3
+    assert [verb for verb, _ in stage.backends["first"].calls].count("delete_many") == 1
+    assert (await stage.clean_up().run_once()).done == 0
+
+
+async def test_bytes_that_are_gone_already_are_a_success(stage: Stage) -> None:
+    """Reference bug 7: a 404 made phantom rows in the dead-letter queue."""
+    await orphan(stage, "a")
+    stage.backends["first"].objects.clear()
+    assert (await stage.clean_up().run_once()).done == 1
+    assert (await stage.used()).orphan_bytes == 0
+
+
+async def test_a_backend_that_is_away_is_tried_again_later(stage: Stage) -> None:
+    await orphan(stage, "a")
+    stage.backends["first"].fail("delete_many")
+    assert (await stage.clean_up().run_once()).failed == 1
+    assert (await stage.used()).orphan_bytes == 4, "the bytes are still there, and still count"
+    assert (await stage.clean_up().run_once()).done == 0, "not before its time"
+    stage.now_ms += 60_000
+    assert (await stage.clean_up().run_once()).done == 1
+
+
+async def test_out_of_attempts_the_bytes_still_count_and_a_person_decides(stage: Stage) -> None:
+    await orphan(stage, "a")
+    for _ in range(MAX_ATTEMPTS):
+        stage.backends["first"].fail("delete_many")
+        assert (await stage.clean_up().run_once()).failed == 1
+        stage.now_ms += 25 * 3_600_000
+        await stage.hold_lease()
+    depths = await stage.metadata.queue_depths()
+    assert (depths["cleanup_queue"], depths["cleanup_dlq"]) == (0, 1)
+    assert (await stage.used()).orphan_bytes == 4
+    assert (await stage.clean_up().run_once()).done == 0
+
+
+async def test_two_workers_never_count_a_deletion_twice(stage: Stage) -> None:
+    """Reference bug 6: both decremented the orphan bytes."""
+    await orphan(stage, *(f"{number}" for number in range(20)))
+    async with asyncio.TaskGroup() as group:
+        runs = [group.create_task(stage.clean_up().run_once()) for _ in range(4)]
+    assert sum(run.result().done for run in runs) == 20
+    assert (await stage.used()).orphan_bytes == 0
+
+
+async def test_a_worker_that_died_with_its_claim_is_followed_by_another(stage: Stage) -> None:
+    await orphan(stage, "a")
+    assert len(await stage.metadata.claim_cleanup("dead", stage.now_ms, 300_000, 10)) == 1
+    assert (await stage.clean_up().run_once()).done == 0
+    stage.now_ms += 300_001
+    assert (await stage.clean_up().run_once()).done == 1
+
+
+@pytest.mark.parametrize("moment", ["started", "received", "done"])
+async def test_a_crash_at_any_moment_of_the_deletion_is_repaired_by_the_next_run(stage: Stage, moment: str) -> None:
+    await orphan(stage, "a")
+    stage.backends["first"].fail("delete_many", at=moment, error=BackendUnavailable("first", "crash"))  # type: ignore[arg-type]  # a Moment
+    await stage.clean_up().run_once()
+    stage.now_ms += 60_000
+    assert (await stage.clean_up().run_once()).done == 1
+    assert stage.backends["first"].objects == {}
+
+
+async def test_each_backend_fails_alone(stage: Stage) -> None:
+    stage.backends["first"].fail("put")
+    await orphan(stage, "a", "b")
+    stage.backends["first"].fail("delete_many")
+    report = await stage.clean_up().run_once()
+    assert (report.done, report.failed) == (1, 2), "b, and the put of a that failed there first"
+    assert next(itertools.chain(stage.backends["second"].objects), None) is None
