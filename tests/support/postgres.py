@@ -117,10 +117,10 @@ class PostgresServer:
         self.stop(immediately=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def create_database(self) -> DatabaseConfig:
-        """A fresh, empty database, reached over the unix socket."""
+    def create_database(self, *, template: str = "template0") -> DatabaseConfig:
+        """A fresh database (empty, or as `template`), reached over the unix socket."""
         name = f"test_{next(self._numbers)}"
-        self.execute(f'CREATE DATABASE "{name}"')
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return DatabaseConfig(driver="Postgres", host=str(self.folder), port=self.port, database=name, user=USER, ssl_mode="disable")
 
     def drop_database(self, config: DatabaseConfig) -> None:

@@ -37,6 +37,7 @@ _BATCHES: Mapping[str, str] = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    "enable_material": "off",
 }
 _SURVEY: Mapping[str, str] = {"statement_timeout": str(SURVEY_TIMEOUT_MS)}
 

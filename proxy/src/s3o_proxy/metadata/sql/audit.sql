@@ -1,14 +1,17 @@
 -- usage --
--- What the counters say, for every known backend.
+-- What the counters say.
 SELECT
-    backends.name AS backend,
-    CAST(coalesce(sum(usage.used_bytes), 0) AS bigint) AS used_bytes,
-    CAST(coalesce(sum(usage.orphan_bytes), 0) AS bigint) AS orphan_bytes,
-    CAST(coalesce(sum(usage.reserved_bytes), 0) AS bigint) AS reserved_bytes,
-    CAST(coalesce(sum(usage.objects), 0) AS bigint) AS objects
-FROM backends
-LEFT JOIN usage ON usage.backend = backends.name
-GROUP BY backends.name
+    counter.backend,
+    CAST(sum(counter.used_bytes) AS bigint) AS used_bytes,
+    CAST(sum(counter.orphan_bytes) AS bigint) AS orphan_bytes,
+    CAST(sum(counter.reserved_bytes) AS bigint) AS reserved_bytes,
+    CAST(sum(counter.objects) AS bigint) AS objects
+FROM (
+    SELECT backends.name AS backend, 0 AS used_bytes, 0 AS orphan_bytes, 0 AS reserved_bytes, 0 AS objects FROM backends
+    UNION ALL
+    SELECT usage.backend, usage.used_bytes, usage.orphan_bytes, usage.reserved_bytes, usage.objects FROM usage
+) AS counter
+GROUP BY counter.backend
 
 -- counted_usage --
 -- What the counters should say: the sums over the rows they stand for.
@@ -20,6 +23,8 @@ SELECT
     CAST(sum(held.objects) AS bigint) AS objects
 FROM (
     SELECT backends.name AS backend, 0 AS used_bytes, 0 AS orphan_bytes, 0 AS reserved_bytes, 0 AS objects FROM backends
+    UNION ALL
+    SELECT DISTINCT usage.backend, 0, 0, 0, 0 FROM usage
     UNION ALL
     SELECT copies.backend, sum(copies.size_bytes), 0, 0, count(*) FROM copies GROUP BY copies.backend
     UNION ALL

@@ -8,16 +8,16 @@ LIMIT :count
 
 -- list_groups --
 -- A page of keys and common prefixes (a key that stands for one has no size): seek from entry to entry, never reading what lies below.
-WITH RECURSIVE walk (key, place) AS (
-    SELECT entry.key, 1 FROM (
-        SELECT objects.key FROM objects
+WITH RECURSIVE walk (bucket, key, place) AS (
+    SELECT entry.bucket, entry.key, 1 FROM (
+        SELECT objects.bucket, objects.key FROM objects
         WHERE objects.bucket = :bucket AND objects.key >= :start AND objects.key < :stop
         ORDER BY objects.key LIMIT 1
     ) AS entry
     UNION ALL
-    SELECT (
+    SELECT walk.bucket, (
         SELECT objects.key FROM objects
-        WHERE objects.bucket = :bucket AND objects.key < :stop AND objects.key >=
+        WHERE objects.bucket = walk.bucket AND objects.key < :stop AND objects.key >=
             CASE {{strpos}}(substr(walk.key, CAST(:below AS integer)), :delimiter)
                 WHEN 0 THEN walk.key || :just_behind
                 ELSE substr(walk.key, 1, CAST(:below AS integer) - 2 + {{strpos}}(substr(walk.key, CAST(:below AS integer)), :delimiter)) || :behind_delimiter
@@ -30,7 +30,7 @@ WITH RECURSIVE walk (key, place) AS (
 SELECT walk.key, objects.size_bytes, objects.etag, objects.modified_ms, objects.checksums, objects.checksum_type
 FROM walk
 LEFT JOIN objects
-    ON objects.bucket = :bucket AND objects.key = walk.key AND {{strpos}}(substr(walk.key, CAST(:below AS integer)), :delimiter) = 0
+    ON objects.bucket = walk.bucket AND objects.key = walk.key AND {{strpos}}(substr(walk.key, CAST(:below AS integer)), :delimiter) = 0
 WHERE walk.key IS NOT NULL
 ORDER BY walk.place
 
@@ -46,16 +46,16 @@ LIMIT :count
 
 -- list_upload_groups --
 -- A page of open uploads and common prefixes (a key that stands for one has no upload_id), as list_groups.
-WITH RECURSIVE walk (key, place) AS (
-    SELECT entry.key, 1 FROM (
-        SELECT uploads.key FROM uploads
+WITH RECURSIVE walk (bucket, key, place) AS (
+    SELECT entry.bucket, entry.key, 1 FROM (
+        SELECT uploads.bucket, uploads.key FROM uploads
         WHERE uploads.bucket = :bucket AND uploads.key >= :start AND uploads.key < :stop AND uploads.backend_upload_id <> ''
         ORDER BY uploads.key LIMIT 1
     ) AS entry
     UNION ALL
-    SELECT (
+    SELECT walk.bucket, (
         SELECT uploads.key FROM uploads
-        WHERE uploads.bucket = :bucket AND uploads.key < :stop AND uploads.backend_upload_id <> '' AND uploads.key >=
+        WHERE uploads.bucket = walk.bucket AND uploads.key < :stop AND uploads.backend_upload_id <> '' AND uploads.key >=
             CASE {{strpos}}(substr(walk.key, CAST(:below AS integer)), :delimiter)
                 WHEN 0 THEN walk.key || :just_behind
                 ELSE substr(walk.key, 1, CAST(:below AS integer) - 2 + {{strpos}}(substr(walk.key, CAST(:below AS integer)), :delimiter)) || :behind_delimiter
@@ -69,7 +69,7 @@ WITH RECURSIVE walk (key, place) AS (
 SELECT walk.key, uploads.upload_id, uploads.initiated_ms, uploads.checksum_algorithm, uploads.checksum_type
 FROM walk
 LEFT JOIN uploads
-    ON uploads.bucket = :bucket AND uploads.key = walk.key AND uploads.backend_upload_id <> ''
+    ON uploads.bucket = walk.bucket AND uploads.key = walk.key AND uploads.backend_upload_id <> ''
     AND {{strpos}}(substr(walk.key, CAST(:below AS integer)), :delimiter) = 0
 WHERE
     walk.key IS NOT NULL AND (

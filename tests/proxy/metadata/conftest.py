@@ -1,0 +1,67 @@
+"""Ledgers over both engines. Each test has a database of its own, and ends with the counters equal to what they count (I6)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from tests.support.postgres import PostgresServer
+
+from s3o_crds.compiled import DatabaseConfig
+from s3o_proxy.metadata.open import open_ledger
+from s3o_proxy.metadata.port import Metadata
+
+
+async def check_counters(ledger: Metadata) -> None:
+    assert await ledger.usage() == await ledger.counted_usage(), "I6: a counter differs from the sum it stands for"
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: PostgresServer) -> str:
+    """The name of a migrated database, to be copied."""
+    config = postgres.create_database()
+
+    async def migrate() -> None:
+        await (await open_ledger(config, {})).close()
+
+    asyncio.run(migrate())
+    return config.database
+
+
+@pytest.fixture
+def migrated_database(postgres: PostgresServer, migrated_template: str) -> Iterator[DatabaseConfig]:
+    config = postgres.create_database(template=migrated_template)
+    yield config
+    postgres.drop_database(config)
+
+
+@pytest.fixture(params=["SQLite", "Postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> DatabaseConfig:
+    """A migrated database of the test's own."""
+    if request.param == "SQLite":
+        return DatabaseConfig(driver="SQLite", path=str(tmp_path / "ledger.db"))
+    config = request.getfixturevalue("migrated_database")
+    assert isinstance(config, DatabaseConfig)
+    return config
+
+
+@pytest.fixture
+async def ledger(database: DatabaseConfig) -> AsyncIterator[Metadata]:
+    ledger = await open_ledger(database, {})
+    yield ledger
+    await check_counters(ledger)
+    await ledger.close()
+
+
+@pytest.fixture
+async def two_ledgers(migrated_database: DatabaseConfig) -> AsyncIterator[tuple[Metadata, Metadata]]:
+    """Two processes' worth of ledger over one PostgreSQL database."""
+    async with AsyncExitStack() as stack:
+        ledgers = [await open_ledger(migrated_database, {}) for _ in range(2)]
+        for ledger in ledgers:
+            stack.push_async_callback(ledger.close)
+        yield ledgers[0], ledgers[1]
+        await check_counters(ledgers[0])

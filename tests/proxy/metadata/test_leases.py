@@ -1,0 +1,41 @@
+"""Leases: one owner at a time, until it ends."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.support.ledger import NOW_MS
+
+from s3o_proxy.metadata.port import Metadata
+
+
+async def test_a_lease_is_held_until_it_ends(ledger: Metadata) -> None:
+    assert await ledger.acquire_lease("cleanup", "one", NOW_MS, 100)
+    assert not await ledger.acquire_lease("cleanup", "two", NOW_MS + 99, 100)
+    assert await ledger.acquire_lease("cleanup", "two", NOW_MS + 100, 100)
+    assert not await ledger.acquire_lease("cleanup", "one", NOW_MS + 101, 100)
+
+
+async def test_its_owner_renews_it(ledger: Metadata) -> None:
+    assert await ledger.acquire_lease("cleanup", "one", NOW_MS, 100)
+    assert await ledger.acquire_lease("cleanup", "one", NOW_MS + 50, 100)
+    assert not await ledger.acquire_lease("cleanup", "two", NOW_MS + 149, 100)
+
+
+async def test_its_owner_alone_releases_it(ledger: Metadata) -> None:
+    await ledger.acquire_lease("cleanup", "one", NOW_MS, 100)
+    await ledger.release_lease("cleanup", "two")
+    assert not await ledger.acquire_lease("cleanup", "two", NOW_MS, 100)
+    await ledger.release_lease("cleanup", "one")
+    assert await ledger.acquire_lease("cleanup", "two", NOW_MS, 100)
+
+
+async def test_leases_have_names(ledger: Metadata) -> None:
+    assert await ledger.acquire_lease("cleanup", "one", NOW_MS, 100)
+    assert await ledger.acquire_lease("reaper", "two", NOW_MS, 100)
+
+
+async def test_one_of_many_processes_gets_it(two_ledgers: tuple[Metadata, Metadata]) -> None:
+    async with asyncio.TaskGroup() as group:
+        asked = [group.create_task(two_ledgers[n % 2].acquire_lease("cleanup", f"owner-{n}", NOW_MS, 100)) for n in range(20)]
+    assert sum(one.result() for one in asked) == 1
