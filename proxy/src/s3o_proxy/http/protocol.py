@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import Protocol
+from typing import Protocol, cast
 
 import httptools
 from uvicorn.server import ServerState
@@ -80,9 +80,8 @@ class S3Protocol(asyncio.Protocol):
 
     # --- the connection ----------------------------------------------------------------------------------------------------------
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # what a stream server gives; for the type checker
-        self.transport = transport
+    def connection_made(self, base: asyncio.BaseTransport) -> None:
+        self.transport = transport = cast("asyncio.Transport", base)  # uvloop's have all of its methods and are no subclass.
         transport.set_write_buffer_limits(high=_WRITE_HIGH_WATER_BYTES)
         peer = transport.get_extra_info("peername")
         self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else ""

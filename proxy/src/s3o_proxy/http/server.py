@@ -46,19 +46,23 @@ class EdgeServer(uvicorn.Server):
             )
         )
         self._edge, self._readiness = edge, readiness
-        self._hurry = asyncio.Event()
+        self._stopped, self._hurried = asyncio.Event(), asyncio.Event()
 
     def stop(self) -> None:
         if self.should_exit:
             self.force_exit = True
-            self._hurry.set()
+            self._hurried.set()
         self.should_exit = True
+        self._stopped.set()
+
+    async def main_loop(self) -> None:
+        await self._stopped.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._readiness.stop()
         limits = self._edge.limits()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._hurry.wait(), limits.shutdown_delay_ms / 1000)
+            await asyncio.wait_for(self._hurried.wait(), limits.shutdown_delay_ms / 1000)
         self.config.timeout_graceful_shutdown = -(-limits.shutdown_grace_ms // 1000)
         await super().shutdown(sockets)
         await self._cut_what_is_left()
