@@ -73,7 +73,6 @@ class Book:
         rows = [
             {"backend": backend, "used": used, "orphan": orphan, "reserved": reserved, "objects": objects}
             for backend, (used, orphan, reserved, objects) in sorted(self._moves.items())
-            if used or orphan or reserved or objects
         ]
         yield from ask_each("settle_usage", rows, stripe=stripe)
 
