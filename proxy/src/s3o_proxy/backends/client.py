@@ -14,19 +14,23 @@ from aiobotocore.session import AioSession
 from botocore.handlers import convert_body_to_file_like_object
 
 from s3o_crds.compiled import BackendConfig
-from s3o_proxy.backends.transport import HTTPSession
+from s3o_proxy.backends.transport import USER_AGENT, HTTPSession
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
-_USER_AGENT = "s3-orchestrator"
 _MAX_CONNECT_TIMEOUT_S = 10.0
 
 
-async def open_client(stack: AsyncExitStack, config: BackendConfig, secrets: Mapping[str, str], *, sign_payloads: bool) -> S3Client:
-    """Open a client whose connections are closed with `stack`. Raises ValueError for a secret that is missing or no certificate."""
+async def open_client(
+    stack: AsyncExitStack, session: AioSession, config: BackendConfig, secrets: Mapping[str, str], *, sign_payloads: bool
+) -> S3Client:
+    """Open a client whose connections are closed with `stack`. Raises ValueError for a secret that is missing or no certificate.
+
+    `session` only keeps what botocore read from its files, for the next client.
+    """
     client = await stack.enter_async_context(
-        AioSession().create_client(
+        session.create_client(
             "s3",
             endpoint_url=config.endpoint,
             region_name=config.region,
@@ -42,7 +46,8 @@ async def open_client(stack: AsyncExitStack, config: BackendConfig, secrets: Map
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
                 parameter_validation=False,
-                user_agent=_USER_AGENT,
+                user_agent=USER_AGENT,
+                warm_up_loader_caches=True,
                 s3={
                     "addressing_style": "path" if config.force_path_style else "virtual",
                     "payload_signing_enabled": sign_payloads,

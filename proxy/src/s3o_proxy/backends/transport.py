@@ -18,6 +18,8 @@ from yarl import URL
 
 from s3o_proxy.backends.upload import UploadBody
 
+USER_AGENT = "s3-orchestrator"
+
 _READ_BYTES = 256 * 1024
 _MAX_CONNECTIONS = 1000
 """Per backend; opened when needed. As many as requests are admitted by default: a slow reader must not keep a writer waiting."""
@@ -97,6 +99,7 @@ class HTTPSession:
             raise RuntimeError("the session was not entered")
         headers = CIMultiDict((name, value if isinstance(value, str) else value.decode()) for name, value in request.headers.items())
         headers["Accept-Encoding"] = "identity"
+        headers["User-Agent"] = USER_AGENT
         body = request.body
         answer = await self._session.request(
             request.method,

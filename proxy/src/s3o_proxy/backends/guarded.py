@@ -1,0 +1,291 @@
+"""A guard around any backend: it times progress, counts every call, and can change the backend behind it while calls are in flight.
+
+Time-outs bound waiting for the backend alone: `request_timeout` from the end of a request to its answer, `stall_timeout` between two
+pieces of a body. The clock stands while a slow client feeds a body or takes one, so a long transfer lives as long as it moves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from s3o_proxy.backends.deadline import Deadline
+from s3o_proxy.backends.port import Backend, GetResult, HeadResult, ListedKey, ListedMultipart, PutResult
+from s3o_proxy.domain.errors import BackendError, BackendNotFound, BackendRejected, BackendThrottled, BackendTimeout, BackendUnavailable
+
+_T = TypeVar("_T")
+
+_LONG_ANSWER_FACTOR = 10
+"""Joining parts and copying take a provider minutes for large objects, without a sign of progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call that ended. `operation` is its S3 name. `status`: success, not_found, rejected, throttled, timeout, unavailable, or aborted
+    (the caller gave up, or its body failed). `duration_s`: spent waiting for the backend. Bytes are those of bodies."""
+
+    operation: str
+    backend: str
+    status: str
+    duration_s: float
+    sent_bytes: int
+    received_bytes: int
+
+
+_STATUS: tuple[tuple[type[BackendError], str], ...] = (
+    (BackendNotFound, "not_found"),
+    (BackendRejected, "rejected"),
+    (BackendThrottled, "throttled"),
+    (BackendTimeout, "timeout"),
+    (BackendUnavailable, "unavailable"),
+)
+
+
+class Guarded:
+    """`on_call` hears of every call when it ends; it must not raise."""
+
+    def __init__(self, backend: Backend, *, request_timeout_ms: int, stall_timeout_ms: int, on_call: Callable[[Call], None]) -> None:
+        self.name = backend.name
+        self._on_call = on_call
+        self._guard(backend, request_timeout_ms, stall_timeout_ms)
+
+    def _guard(self, backend: Backend, request_timeout_ms: int, stall_timeout_ms: int) -> None:
+        self._lease = _Lease(backend)
+        self.traits = backend.traits
+        self._answer_s = request_timeout_ms / 1000
+        self._stall_s = stall_timeout_ms / 1000
+
+    def replace(self, backend: Backend, *, request_timeout_ms: int, stall_timeout_ms: int) -> Coroutine[None, None, None]:
+        """Calls from now on go to `backend`. Await the answer to wait for those in flight and close the old one (at once, if cancelled)."""
+        old = self._lease
+        self._guard(backend, request_timeout_ms, stall_timeout_ms)
+        return old.retire()
+
+    def retire(self) -> Coroutine[None, None, None]:
+        """Calls from now on are refused. Await the answer to wait for those in flight and close the backend (at once, if cancelled)."""
+        return self._lease.retire()
+
+    async def close(self) -> None:
+        """At once, whatever is in flight."""
+        self._lease.retired = True
+        await self._lease.backend.close()
+
+    # --- objects -----------------------------------------------------------------------------------------------------
+
+    async def put(
+        self,
+        key: str,
+        body: AsyncIterable[bytes],
+        size_bytes: int,
+        *,
+        content_type: str = "",
+        metadata: Mapping[str, str] | None = None,
+        content_md5: str = "",
+    ) -> PutResult:
+        with self._call("PutObject") as call:
+            paced = call.send(body, size_bytes, self._stall_s)
+            return await call.backend.put(key, paced, size_bytes, content_type=content_type, metadata=metadata, content_md5=content_md5)
+
+    @asynccontextmanager
+    async def get(self, key: str, byte_range: tuple[int, int] | None = None) -> AsyncIterator[GetResult]:
+        with self._call("GetObject", mutates=False) as call:
+            async with call.backend.get(key, byte_range) as found:
+                call.deadline.pause()
+                yield GetResult(found.size_bytes, found.etag, call.receive(found.body, self._stall_s))
+
+    async def head(self, key: str) -> HeadResult:
+        with self._call("HeadObject", mutates=False) as call:
+            return await call.backend.head(key)
+
+    async def delete(self, key: str) -> None:
+        with self._call("DeleteObject") as call:
+            await call.backend.delete(key)
+
+    async def delete_many(self, keys: Sequence[str]) -> dict[str, str]:
+        with self._call("DeleteObjects") as call:
+            return await call.backend.delete_many(keys)
+
+    async def copy(self, source_key: str, key: str, *, content_type: str = "", metadata: Mapping[str, str] | None = None) -> PutResult:
+        with self._call("CopyObject", patience=_LONG_ANSWER_FACTOR) as call:
+            return await call.backend.copy(source_key, key, content_type=content_type, metadata=metadata)
+
+    async def list(self, prefix: str = "") -> AsyncIterator[ListedKey]:
+        with self._call("ListObjectsV2", mutates=False) as call:
+            async for found in call.receive(call.backend.list(prefix), self._answer_s):
+                yield found
+
+    # --- multipart uploads -------------------------------------------------------------------------------------------
+
+    async def create_multipart(self, key: str, *, content_type: str = "", metadata: Mapping[str, str] | None = None) -> str:
+        with self._call("CreateMultipartUpload") as call:
+            return await call.backend.create_multipart(key, content_type=content_type, metadata=metadata)
+
+    async def upload_part(
+        self,
+        key: str,
+        upload_id: str,
+        part_number: int,
+        body: AsyncIterable[bytes],
+        size_bytes: int,
+        *,
+        content_md5: str = "",
+    ) -> PutResult:
+        with self._call("UploadPart") as call:
+            paced = call.send(body, size_bytes, self._stall_s)
+            return await call.backend.upload_part(key, upload_id, part_number, paced, size_bytes, content_md5=content_md5)
+
+    async def complete_multipart(self, key: str, upload_id: str, parts: Sequence[tuple[int, str]]) -> PutResult:
+        with self._call("CompleteMultipartUpload", patience=_LONG_ANSWER_FACTOR) as call:
+            return await call.backend.complete_multipart(key, upload_id, parts)
+
+    async def abort_multipart(self, key: str, upload_id: str) -> None:
+        with self._call("AbortMultipartUpload") as call:
+            await call.backend.abort_multipart(key, upload_id)
+
+    async def list_multipart(self) -> AsyncIterator[ListedMultipart]:
+        with self._call("ListMultipartUploads", mutates=False) as call:
+            async for found in call.receive(call.backend.list_multipart(), self._answer_s):
+                yield found
+
+    # --- one call ----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _call(self, operation: str, *, mutates: bool = True, patience: int = 1) -> Iterator[_Call]:
+        lease = self._lease
+        if lease.retired:
+            raise BackendUnavailable(self.name, "is not configured any more")
+        call = _Call(operation, lease.backend, self._answer_s * patience, mutates=mutates)
+        status = "aborted"
+        lease.enter()
+        try:
+            with call.timed():
+                yield call
+            status = "success"
+        except BackendError as error:
+            # What another backend did to a caller who copies between two is no fault of this one.
+            if error.backend == self.name:
+                status = next(word for kind, word in _STATUS if isinstance(error, kind))
+            raise
+        finally:
+            call.deadline.stop()
+            lease.leave()
+            self._on_call(Call(operation, self.name, status, call.deadline.waited_s, call.sent_bytes, call.received_bytes))
+
+
+class _Call:
+    """`complete`: all that the request consists of was handed over, so it may be there in full."""
+
+    def __init__(self, operation: str, backend: Backend, answer_s: float, *, mutates: bool) -> None:
+        self.backend = backend
+        self.deadline = Deadline()
+        self.complete = mutates
+        self.sent_bytes = 0
+        self.received_bytes = 0
+        self._operation = operation
+        self._answer_s = answer_s
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        self.deadline.start(self._answer_s)
+        with self.translated():
+            yield
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """A cancellation by our own deadline becomes BackendTimeout; any other passes."""
+        try:
+            yield
+        except asyncio.CancelledError as error:
+            if not self.deadline.take_back():
+                raise
+            raise BackendTimeout(
+                self.backend.name, f"{self._operation}: no progress for the allowed time", ambiguous=self.complete
+            ) from error
+
+    def send(self, body: AsyncIterable[bytes], size_bytes: int, stall_s: float) -> AsyncIterator[bytes]:
+        self.complete = size_bytes == 0
+        return _Sent(self, aiter(body), size_bytes, stall_s, self._answer_s)
+
+    def receive(self, body: AsyncIterator[_T], stall_s: float) -> AsyncIterator[_T]:
+        self.deadline.pause()
+        return _Received(self, body, stall_s)
+
+
+class _Sent:
+    """A request's body: the clock stands while its source is asked for more."""
+
+    def __init__(self, call: _Call, source: AsyncIterator[bytes], size_bytes: int, stall_s: float, answer_s: float) -> None:
+        self._call, self._source, self._size_bytes = call, source, size_bytes
+        self._stall_s, self._answer_s = stall_s, answer_s
+
+    def __aiter__(self) -> _Sent:
+        return self
+
+    async def __anext__(self) -> bytes:
+        call = self._call
+        call.deadline.pause()
+        allowed_s = self._answer_s
+        try:
+            piece = await anext(self._source)
+            call.sent_bytes += len(piece)
+            call.complete = call.sent_bytes >= self._size_bytes
+            if not call.complete:
+                allowed_s = self._stall_s
+            return piece
+        finally:
+            call.deadline.allow(allowed_s)
+
+
+class _Received(Generic[_T]):
+    """An answer's body, or a listing: the clock runs only while the next piece is waited for, in whatever task waits."""
+
+    def __init__(self, call: _Call, body: AsyncIterator[_T], stall_s: float) -> None:
+        self._call, self._body, self._stall_s = call, body, stall_s
+
+    def __aiter__(self) -> _Received[_T]:
+        return self
+
+    async def __anext__(self) -> _T:
+        deadline = self._call.deadline
+        deadline.start(self._stall_s)
+        try:
+            with self._call.translated():
+                piece = await anext(self._body)
+        finally:
+            deadline.pause()
+        if isinstance(piece, bytes):
+            self._call.received_bytes += len(piece)
+        return piece
+
+
+class _Lease:
+    """A backend and how many calls use it."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.retired = False
+        self._users = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def enter(self) -> None:
+        self._users += 1
+        self._idle.clear()
+
+    def leave(self) -> None:
+        self._users -= 1
+        if not self._users:
+            self._idle.set()
+
+    def retire(self) -> Coroutine[None, None, None]:
+        self.retired = True
+        return self._close_when_idle()
+
+    async def _close_when_idle(self) -> None:
+        try:
+            await self._idle.wait()
+        finally:
+            await self.backend.close()
