@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from tests.support.fleet import BackendShape, Fleet, KeyPair, Launch
+from tests.support.postgres import PostgresServer
 from tests.support.s3 import refused
 from tests.support.trees import random_bytes
 
@@ -239,5 +240,5 @@ def test_every_proxy_follows_by_itself(two_proxies: Fleet, number: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def two_proxies(launch: Launch, postgres_uri: str) -> Fleet:
-    return launch(proxies=2, database_uri=postgres_uri)
+def two_proxies(launch: Launch, postgres: PostgresServer) -> Fleet:
+    return launch(proxies=2, database_uri=postgres.uri(postgres.create_database()))

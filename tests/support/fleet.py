@@ -55,7 +55,7 @@ class Proxy:
     """One `s3o run` on a port that stays its own through restarts."""
 
     def __init__(self, number: int, directory: Path, config: Path, *, scheme: str) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.endpoint = f"{scheme}://127.0.0.1:{self.port}"
         self.log = directory / f"proxy-{number}.log"
         self._directory, self._config = directory, config
@@ -371,6 +371,6 @@ def logs_of_running_proxies() -> list[tuple[str, str]]:
     return [(str(proxy.log), proxy.tail()) for fleet in _running for proxy in fleet.proxies if proxy.log.exists()]
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as bound:
         return int(bound.getsockname()[1])
