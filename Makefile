@@ -61,6 +61,6 @@ generate: setup ## Make CRDs, editor schemas and docs/reference/api.md from the 
 
 .PHONY: lock
 lock: setup ## Pin what requirements-dev.in and the members ask for in constraints.txt; ARGS=--upgrade takes newer versions
-	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" \
+	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --custom-compile-command "make lock" \
 	  $(MEMBERS:%=--no-emit-package s3o-%) $(ARGS) requirements-dev.in --output-file constraints.txt

@@ -21,7 +21,7 @@ _EXIT_CODES = "exit codes: 0 done, 1 failed or found something wrong (each reaso
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         return int(options.command(options))
     except ConfigError as error:
@@ -65,7 +65,8 @@ def _version(_options: argparse.Namespace) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Every command and option; docs/reference/settings.md describes them."""
     parser = argparse.ArgumentParser(prog="s3o", description="One S3 endpoint in front of many S3 backends.", epilog=_EXIT_CODES)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 

@@ -20,14 +20,14 @@ class Counter:
     """Only grows. `name` without its `_total`, which the exposition adds."""
 
     def __init__(self, name: str, help_text: str, labels: Sequence[str] = ()) -> None:
-        self.name, self._help, self._labels = name, help_text, labels
+        self.name, self._help, self.labels = name, help_text, tuple(labels)
         self._values: dict[Labels, float] = {} if labels else {(): 0}
 
     def add(self, labels: Labels = (), amount: float = 1) -> None:
         self._values[labels] = self._values.get(labels, 0) + amount
 
     def collect(self) -> Metric:
-        family = CounterMetricFamily(self.name, self._help, labels=self._labels)
+        family = CounterMetricFamily(self.name, self._help, labels=self.labels)
         for labels, value in self._values.items():
             family.add_metric(labels, value)
         return family
@@ -35,7 +35,7 @@ class Counter:
 
 class Gauge:
     def __init__(self, name: str, help_text: str, labels: Sequence[str] = ()) -> None:
-        self.name, self._help, self._labels = name, help_text, labels
+        self.name, self._help, self.labels = name, help_text, tuple(labels)
         self._values: dict[Labels, float] = {} if labels else {(): 0}
 
     def add(self, labels: Labels = (), amount: float = 1) -> None:
@@ -49,7 +49,7 @@ class Gauge:
         self._values = dict(values)
 
     def collect(self) -> Metric:
-        family = GaugeMetricFamily(self.name, self._help, labels=self._labels)
+        family = GaugeMetricFamily(self.name, self._help, labels=self.labels)
         for labels, value in self._values.items():
             family.add_metric(labels, value)
         return family
@@ -59,7 +59,7 @@ class Histogram:
     """`bounds` ascending; the bucket of everything above the last is added here."""
 
     def __init__(self, name: str, help_text: str, bounds: Sequence[float], labels: Sequence[str]) -> None:
-        self.name, self._help, self._labels = name, help_text, labels
+        self.name, self._help, self.labels = name, help_text, tuple(labels)
         self._bounds = tuple(bounds)
         self._counts: dict[Labels, list[int]] = {}
         self._sums: dict[Labels, float] = {}
@@ -73,7 +73,7 @@ class Histogram:
         self._sums[labels] += value
 
     def collect(self) -> Metric:
-        family = HistogramMetricFamily(self.name, self._help, labels=self._labels)
+        family = HistogramMetricFamily(self.name, self._help, labels=self.labels)
         upper_bounds = [*map(floatToGoString, self._bounds), "+Inf"]
         for labels, counts in self._counts.items():
             cumulative, total = [], 0

@@ -102,6 +102,12 @@ class Metrics(Collector):
     def collect(self) -> Iterable[Metric]:
         return [family.collect() for family in self._families]
 
+    def described(self) -> Iterable[tuple[str, str, tuple[str, ...]]]:
+        """Name as exposed, type and labels of every metric; docs/reference/metrics.md is held against it."""
+        for family in self._families:
+            kind = type(family).__name__.lower()
+            yield family.name + ("_total" if kind == "counter" else ""), kind, family.labels
+
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The exposition and its content type, in the format that the scraper's Accept header asks for."""
         encode, content_type = choose_encoder(accept)
