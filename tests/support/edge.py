@@ -13,7 +13,7 @@ from s3o_crds.compiled import ServerConfig
 from s3o_proxy.http.exchange import Exchange
 from s3o_proxy.http.health import Readiness
 from s3o_proxy.http.protocol import Edge
-from s3o_proxy.http.server import EdgeServer, listen
+from s3o_proxy.http.server import Server, listen
 
 Handler = Callable[[Exchange], Awaitable[None]]
 
@@ -31,20 +31,20 @@ class HandlerEdge:
         await self._handler(exchange)
 
 
-async def always_ready() -> list[str]:
-    return []
+async def always_ready() -> bool:
+    return True
 
 
 @dataclass
 class Served:
     port: int
-    server: EdgeServer
+    server: Server
     running: asyncio.Task[None]
 
 
 @asynccontextmanager
 async def serving(edge: Edge, tls: ssl.SSLContext | None = None, readiness: Readiness | None = None) -> AsyncIterator[Served]:
-    server = EdgeServer(edge, readiness or Readiness(always_ready), tls)
+    server = Server(edge, readiness or Readiness(always_ready), tls)
     listener = listen("127.0.0.1", 0)
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:

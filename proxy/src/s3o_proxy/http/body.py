@@ -11,12 +11,16 @@ from s3o_proxy.http.exchange import Exchange
 from s3o_proxy.s3.body_promises import BodyPromises, Framing
 from s3o_proxy.s3.checksum_headers import checksum_header
 from s3o_proxy.s3.checksums import Hasher, is_checksum, new_hasher, to_base64
+from s3o_proxy.s3.errors import S3Error
 
 _CONTENT_HASH = "CRC64NVME"
 
 
 class RequestBody:
-    """Implements `s3.body.Body`. `verifier` follows the chunk signatures; None for a body without them."""
+    """Implements `s3.body.Body`. `verifier` follows the chunk signatures; None where the request's signature does not begin their chain.
+
+    Raises S3Error InvalidRequest for signed chunks without one.
+    """
 
     def __init__(self, exchange: Exchange, promises: BodyPromises, verifier: ChunkVerifier | None) -> None:
         self.size_bytes = promises.size_bytes
@@ -131,5 +135,6 @@ def _decoder(promises: BodyPromises, verifier: ChunkVerifier | None) -> ChunkedD
     announced = frozenset({checksum_header(promises.trailer_algorithm)} if promises.trailer_algorithm else ())
     signed_trailer = promises.framing is Framing.SIGNED_CHUNKS_AND_TRAILER
     if verifier is None and promises.framing is not Framing.UNSIGNED_CHUNKS:
-        raise ValueError("a body of signed chunks needs a verifier")
+        # Its signatures would be a promise that nothing holds anybody to.
+        raise S3Error("InvalidRequest", "Signed chunks need a request that is signed in its Authorization header, payload mode included")
     return ChunkedDecoder(promises.size_bytes, announced, verifier, signed_trailer=signed_trailer)

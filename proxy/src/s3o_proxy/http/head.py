@@ -30,6 +30,10 @@ class Head:
     secure: bool = False
 
     @property
+    def host(self) -> str:
+        return next((value.decode("latin-1") for name, value in self.headers if name == b"host"), "")
+
+    @property
     def has_body(self) -> bool:
         return self.chunked or bool(self.content_length)
 

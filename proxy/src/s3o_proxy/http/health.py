@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import logging
+from collections.abc import Awaitable, Callable
 
-Check = Callable[[], Awaitable[Sequence[str]]]
-"""Why this process cannot serve now, one sentence each; nothing where it can."""
+from s3o_proxy.domain.errors import DomainError
+
+logger = logging.getLogger(__name__)
+
+Check = Callable[[], Awaitable[object]]
+"""Raises a DomainError while requests cannot be served."""
 
 
 class Readiness:
-    """Says no while a check finds a reason, and from the moment the process begins to stop."""
+    """Says no while the check fails, and from the moment the process begins to stop."""
 
     def __init__(self, check: Check) -> None:
         self._check = check
@@ -19,7 +24,13 @@ class Readiness:
         """For good: whoever sends requests here shall send them elsewhere."""
         self._stopping = True
 
-    async def reasons(self) -> list[str]:
+    async def reason(self) -> str:
+        """Why this process is not ready, for anybody to read; empty when it is. Details stand in the log."""
         if self._stopping:
-            return ["the process is stopping"]
-        return list(await self._check())
+            return "Stopping"
+        try:
+            await self._check()
+        except DomainError as error:
+            logger.warning("not ready: %s", error)
+            return type(error).__name__
+        return ""

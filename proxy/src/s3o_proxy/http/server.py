@@ -26,7 +26,7 @@ _CLEAN_UP_S = 10.0
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
-class EdgeServer(uvicorn.Server):
+class Server(uvicorn.Server):
     """`await serve(sockets=[…])` until `stop()`; signals are the caller's business. A second `stop()` waits for nobody."""
 
     def __init__(self, edge: Edge, readiness: Readiness, tls: ssl.SSLContext | None = None) -> None:

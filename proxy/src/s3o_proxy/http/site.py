@@ -43,8 +43,8 @@ def make_site(readiness: Readiness, render_metrics: Render) -> Starlette:
         return JSONResponse({"status": "ok"})
 
     async def ready(_: Request) -> Response:
-        reasons = await readiness.reasons()
-        return JSONResponse({"status": "not ready" if reasons else "ready", "reasons": reasons}, 503 if reasons else 200)
+        reason = await readiness.reason()
+        return JSONResponse({"status": "not ready", "reason": reason}, 503) if reason else JSONResponse({"status": "ready"})
 
     async def metrics(request: Request) -> Response:
         body, content_type = render_metrics(request.headers.get("accept", ""))
