@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
+from typing import Any
 from unittest import mock
 from urllib.parse import urlsplit
 
+import botocore.parsers
+import botocore.session
 import pytest
 from botocore.auth import BaseSigner, HmacV1QueryAuth, S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from botocore.model import ServiceModel
 
 from s3o_proxy.config.snapshot import Credential
 from s3o_proxy.s3.errors import S3Error
@@ -77,6 +82,22 @@ def refusal_of(code: str, call: object, *arguments: object, **named: object) -> 
         call(*arguments, **named)
     assert caught.value.code == code, caught.value
     return caught.value
+
+
+@cache
+def s3_model() -> ServiceModel:
+    """All of S3 as botocore knows it."""
+    return botocore.session.get_session().get_service_model("s3")
+
+
+def as_botocore_reads(operation: str, document: bytes, *, status: int = 200) -> dict[str, Any]:
+    """What a client makes of an answer's document."""
+    model = s3_model().operation_model(operation)
+    assert model.output_shape is not None
+    parser = botocore.parsers.create_parser("rest-xml")
+    parsed: dict[str, Any] = dict(parser.parse({"status_code": status, "headers": {}, "body": document}, model.output_shape))
+    parsed.pop("ResponseMetadata")
+    return parsed
 
 
 def _sign(signer: BaseSigner, request: AWSRequest, at_ms: int) -> RequestFacts:

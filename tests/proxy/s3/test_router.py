@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import quote
 
-import botocore.session
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.wire import facts, refusal_of
+from tests.support.wire import facts, refusal_of, s3_model
 
 from s3o_proxy.domain.model import Conditions, Description
 from s3o_proxy.domain.ranges import RangeSpec
@@ -47,7 +46,7 @@ ELSEWHERE = {"ListDirectoryBuckets", "WriteGetObjectResponse"}
 
 
 def all_of_s3() -> Iterator[tuple[str, str, str]]:
-    model = botocore.session.get_session().get_service_model("s3")
+    model = s3_model()
     for name in model.operation_names:
         if name in ELSEWHERE:
             continue

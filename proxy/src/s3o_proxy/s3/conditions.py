@@ -14,12 +14,16 @@ from s3o_proxy.s3.errors import header_not_implemented, invalid_argument
 _ETAG = re.compile(r'\s*(W/)?(?:"([^"]*)"|([^\s",]+))\s*(?:,|$)')
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.IGNORECASE | re.ASCII)
 _COPY_RANGE = re.compile(r"bytes=(\d+)-(\d+)", re.ASCII)
+_READ_CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
+NO_CONDITIONS = ReadConditions()
 _UNENDING = 10**18
 """Stands for any offset with more digits than an object can have bytes (and than int() likes to read)."""
 
 
 def read_conditions(headers: Mapping[str, str], prefix: str = "") -> ReadConditions:
     """If-Match and its three kin; with `prefix` `x-amz-copy-source-`, those of a copy's source."""
+    if not any(prefix + name in headers for name in _READ_CONDITIONS):
+        return NO_CONDITIONS
     return ReadConditions(
         if_match=parse_etags(headers.get(prefix + "if-match", "")),
         if_none_match=parse_etags(headers.get(prefix + "if-none-match", "")),
@@ -32,7 +36,7 @@ def range_conditions(headers: Mapping[str, str]) -> ReadConditions:
     """If-Range as the condition under which the Range header counts (RFC 9110 §13.1.5): an ETag, compared strongly, or a date."""
     value = headers.get("if-range", "").strip()
     if not value:
-        return ReadConditions()
+        return NO_CONDITIONS
     at_ms = parse_http_date(value)
     if at_ms is not None:
         return ReadConditions(if_unmodified_since_ms=at_ms)

@@ -95,10 +95,8 @@ def parse_create_bucket(body: bytes) -> str:
     if not body:
         return ""
     root = _read(body, "CreateBucketConfiguration", max_elements=200)
-    for element in _children(root, ("LocationConstraint", "Location", "Bucket", "Tags")):
-        if _local(element) == "LocationConstraint":
-            return _text(element).strip()
-    return ""
+    members = {_local(element): element for element in _children(root, ("LocationConstraint", "Location", "Bucket", "Tags"))}
+    return _text(members["LocationConstraint"]).strip() if "LocationConstraint" in members else ""
 
 
 # --- reading -------------------------------------------------------------------------------------------------------

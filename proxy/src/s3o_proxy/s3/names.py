@@ -6,6 +6,7 @@ Sources: AWS, S3 User Guide, "Bucket naming rules" and "Naming Amazon S3 objects
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from s3o_proxy.s3.errors import S3Error
 
@@ -15,6 +16,7 @@ _BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9-]|\.(?!\.)){1,61}[a-z0-9]")
 _IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 
 
+@lru_cache(maxsize=4096)
 def is_bucket_name(name: str) -> bool:
     """S3's grammar. The prefixes and suffixes that AWS keeps for itself are ordinary names here."""
     return _BUCKET.fullmatch(name) is not None and _IPV4.fullmatch(name) is None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from s3o_proxy.domain.model import Description
-from s3o_proxy.domain.read_conditions import ReadConditions
 from s3o_proxy.s3.bucket_requests import MAX_PAGE, Headers, Parameters
 from s3o_proxy.s3.checksum_headers import asked_algorithm, checksum_type, checksum_values, upload_checksum
-from s3o_proxy.s3.conditions import parse_copy_range, parse_range, range_conditions, read_conditions, write_conditions
+from s3o_proxy.s3.conditions import NO_CONDITIONS, parse_copy_range, parse_range, range_conditions, read_conditions, write_conditions
 from s3o_proxy.s3.errors import S3Error, invalid_argument
 from s3o_proxy.s3.headers import description, refuse_what_nobody_keeps
 from s3o_proxy.s3.operation import (
@@ -40,6 +40,7 @@ _OVERRIDES = {
     "response-content-type": "content-type",
     "response-expires": "expires",
 }
+_NO_OVERRIDES: Mapping[str, str] = MappingProxyType({})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -55,7 +56,7 @@ def _read(kind: type[GetObject], bucket: str, key: str, parameters: Parameters, 
     refuse_what_nobody_keeps(headers)
     byte_range = parse_range(headers.get("range"))
     part_number: int | None = None
-    overrides: Mapping[str, str] = {}
+    overrides: Mapping[str, str] = _NO_OVERRIDES
     if parameters:
         refuse_other_versions(parameters.get("versionId"))
         overrides = _overrides(parameters)
@@ -68,7 +69,7 @@ def _read(kind: type[GetObject], bucket: str, key: str, parameters: Parameters, 
         key,
         range=byte_range,
         conditions=read_conditions(headers),
-        range_conditions=range_conditions(headers) if byte_range is not None else ReadConditions(),
+        range_conditions=range_conditions(headers) if byte_range is not None else NO_CONDITIONS,
         part_number=part_number,
         response_headers=overrides,
         checksum_mode=headers.get("x-amz-checksum-mode", "").upper() == "ENABLED",

@@ -53,9 +53,9 @@ def split_query(facts: RequestFacts) -> tuple[dict[str, str], Mapping[str, str]]
     Presigners (JS, Java, SigV2 in botocore) turn `x-amz-*` headers into parameters; S3 takes them as headers. A header that was also
     sent as one counts as it was sent: it had to be signed.
     """
+    if not facts.raw_query:
+        return {}, facts.headers
     parameters = parse_query(facts.raw_query)
-    if not parameters:
-        return parameters, facts.headers
     parameters.pop("x-id", None)
     if not is_presigned(parameters):
         return parameters, facts.headers

@@ -16,7 +16,7 @@ _PORT = re.compile(r":\d*$")
 def locate(facts: RequestFacts, virtual_host_domain: str = "") -> tuple[str, str]:
     """Bucket and key, decoded; "" where the request names none. Raises InvalidURI, InvalidBucketName, KeyTooLongError."""
     path = facts.raw_path
-    if not path.startswith(b"/") or _BAD_ESCAPE.search(path):
+    if not path.startswith(b"/") or (b"%" in path and _BAD_ESCAPE.search(path)):
         raise S3Error("InvalidURI")
     bucket = virtual_host_bucket(facts.host, virtual_host_domain)
     if bucket:
