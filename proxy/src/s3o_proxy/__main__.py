@@ -48,7 +48,11 @@ def _run(options: argparse.Namespace) -> int:
 def _audit(options: argparse.Namespace) -> int:
     from s3o_proxy import app
 
-    return app.audit(options.directory)
+    differences = app.audit_fleet(options.directory)
+    for difference in differences:
+        print(difference)
+    print(f"audit: {len(differences) or 'no'} differences", file=sys.stderr)
+    return 1 if differences else 0
 
 
 def _validate(options: argparse.Namespace) -> int:

@@ -147,6 +147,9 @@ def _new_object(context: Context, upload: Upload, parts: Sequence[Part], operati
         raise S3Error(
             "InvalidRequest", f"The parts have {size_bytes} bytes together, x-amz-mp-object-size says {operation.object_size_bytes}."
         )
+    limit = context.snapshot.server.max_object_size_bytes
+    if size_bytes > limit:
+        raise S3Error("EntityTooLarge", f"The parts have {size_bytes} bytes together; an object may have {limit}.")
     return NewObject(
         bucket=upload.bucket,
         key=upload.key,

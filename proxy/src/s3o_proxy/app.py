@@ -1,0 +1,235 @@
+"""The composition root: the only file that knows every adapter. It reads as the list of what a running proxy is made of."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
+from importlib.metadata import version
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import uvloop
+from ulid import ULID
+
+from s3o_proxy.backends.registry import Backends
+from s3o_proxy.config.loader import load
+from s3o_proxy.config.snapshot import Credential, Snapshot
+from s3o_proxy.config.watch import LiveConfig
+from s3o_proxy.domain.errors import MetadataError
+from s3o_proxy.domain.model import Usage
+from s3o_proxy.http.endpoint import Endpoint
+from s3o_proxy.http.health import Readiness
+from s3o_proxy.http.server import Server, listen, make_tls, renew_tls
+from s3o_proxy.http.site import make_site
+from s3o_proxy.metadata.forsaken import Forsaken
+from s3o_proxy.metadata.open import open_ledger
+from s3o_proxy.metadata.port import Metadata
+from s3o_proxy.operations.context import Context
+from s3o_proxy.operations.dispatch import perform
+from s3o_proxy.operations.usage_view import UsageView
+from s3o_proxy.s3.body import Body
+from s3o_proxy.s3.operation import Operation, Result
+from s3o_proxy.telemetry.access_log import AccessLog
+from s3o_proxy.telemetry.logs import Logs, start_logs
+from s3o_proxy.telemetry.metrics import Metrics
+from s3o_proxy.workers.abort_stale_uploads import AbortStaleUploads
+from s3o_proxy.workers.audit import Difference, audit
+from s3o_proxy.workers.clean_up import CleanUp
+from s3o_proxy.workers.driver import Driver
+from s3o_proxy.workers.hold_lease import HoldLease, instance_lease
+from s3o_proxy.workers.reap_intents import ReapIntents
+from s3o_proxy.workers.refresh_usage import RefreshUsage
+
+log = logging.getLogger(__name__)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def new_id() -> str:
+    """A ULID: unique without asking anybody, and in the order of time."""
+    return str(ULID())
+
+
+class Proxy:
+    """One process of the fleet: its configuration, its two stores, and its workers. Implements `http.endpoint.Application`."""
+
+    def __init__(self, config: LiveConfig, metadata: Metadata, backends: Backends, metrics: Metrics) -> None:
+        self._config, self._metadata, self._backends, self._metrics = config, metadata, backends, metrics
+        self._usage, self._forsaken, self.instance = UsageView(), Forsaken(), new_id()
+        self._hold_lease = HoldLease(metadata, self.instance, now_ms)
+        self._refresh_usage = RefreshUsage(metadata, self._publish)
+        self._driver = Driver(
+            [
+                self._hold_lease,
+                self._refresh_usage,
+                CleanUp(metadata, backends, self.instance, now_ms, lambda: self.snapshot.config.cleanup.concurrency),
+                ReapIntents(metadata, self._forsaken, now_ms, self._wake_cleanup),
+                AbortStaleUploads(metadata, lambda: self.snapshot.config.cleanup.multipart_stale_timeout_ms, now_ms, self._wake_cleanup),
+            ],
+            metadata,
+            self.instance,
+            now_ms,
+            metrics,
+        )
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self._config.current
+
+    def clock(self) -> int:
+        return now_ms()
+
+    async def perform(self, credential: Credential, operation: Operation, body: Body) -> Result:
+        context = Context(
+            snapshot=self.snapshot,
+            buckets=credential.buckets,
+            metadata=self._metadata,
+            backends=self._backends,
+            usage=self._usage,
+            forsaken=self._forsaken,
+            instance=self.instance,
+            clock=now_ms,
+            new_id=new_id,
+            wake_cleanup=self._wake_cleanup,
+            body=body,
+        )
+        return await perform(context, operation)
+
+    async def why_not_ready(self) -> list[str]:
+        """Why requests cannot be served now, one sentence each."""
+        try:
+            await self._metadata.ping()
+        except MetadataError as error:
+            return [str(error)]
+        return []
+
+    async def begin(self) -> None:
+        """Before the first request: our lease stands before any intent names us, and the counters exist before any reservation."""
+        await self.adopt(self.snapshot)
+        await self._hold_lease.run_once()
+        await self._refresh_usage.run_once()
+
+    async def adopt(self, snapshot: Snapshot) -> None:
+        """Make a configuration's backends usable, before anybody is told of them."""
+        await self._metadata.register_backends([backend.name for backend in snapshot.backends])
+        await self._backends.apply(snapshot.backends, snapshot.secrets)
+
+    async def run_workers(self) -> None:
+        await self._driver.run()
+
+    async def end(self) -> None:
+        """After the last request: nobody has to wait for our lease to end."""
+        await self._metadata.release_lease(instance_lease(self.instance), self.instance)
+
+    def _wake_cleanup(self) -> None:
+        self._driver.wake(CleanUp.name)
+
+    def _publish(self, usage: Mapping[str, Usage], depths: Mapping[str, int]) -> None:
+        self._usage.refresh(usage)
+        self._metrics.set_usage(usage, quotas(self.snapshot))
+        self._metrics.set_queue_depths(depths)
+
+
+def quotas(snapshot: Snapshot) -> dict[str, int | None]:
+    return {backend.name: backend.quota_bytes for backend in snapshot.backends}
+
+
+# --- s3o run -------------------------------------------------------------------------------------------------------------------------
+
+
+def run(directory: Path, listen_on: str) -> int:
+    """Serve `directory` on `host:port` until SIGTERM or SIGINT; a second signal waits for nobody. Returns the exit code."""
+    tune_memory()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(directory, listen_on))
+
+
+def tune_memory() -> None:
+    """Keep the pages of freed network buffers: with glibc's defaults every 256 KiB read would fault them in again.
+
+    All three together: setting any alone freezes the others at values that are worse (mallopt(3), M_MMAP_THRESHOLD and its kin).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for option, value in ((-3, 32 << 20), (-1, 64 << 20), (-2, 1 << 20)):
+            mallopt(option, value)
+
+
+async def _serve(directory: Path, listen_on: str) -> int:
+    host, _, port = listen_on.rpartition(":")
+    metrics, access_log = Metrics(version("s3o-proxy")), AccessLog()
+    config = LiveConfig(directory, os.environ, metrics)
+    async with AsyncExitStack() as stack:
+        logs = start_logs()
+        stack.callback(logs.stop)
+        stack.callback(access_log.flush)
+        _follow_logging(logs, config.current)
+        metadata = await open_ledger(config.current.config.database, config.current.secrets)
+        stack.push_async_callback(metadata.close)
+        backends = Backends(metrics.backend_called)
+        stack.push_async_callback(backends.close)
+        proxy = Proxy(config, metadata, backends, metrics)
+        await proxy.begin()
+        stack.push_async_callback(proxy.end)
+
+        readiness = Readiness(proxy.why_not_ready)
+        endpoint = Endpoint(proxy, make_site(readiness, metrics.render), metrics, access_log, proxy.instance)
+        tls = make_tls(config.current)
+        server = Server(endpoint, readiness, tls)
+        listener = stack.enter_context(listen(host.strip("[]"), int(port)))
+
+        async def adopt(snapshot: Snapshot) -> None:
+            await proxy.adopt(snapshot)
+            if tls is not None:
+                renew_tls(tls, snapshot)
+            _follow_logging(logs, snapshot)
+
+        await _until_stopped(server, listener, [proxy.run_workers(), config.watch(adopt)])
+    return 0
+
+
+async def _until_stopped(server: Server, listener: socket, beside: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Serve until a signal, with `beside` running; what fails there ends the process, so that somebody notices."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
+    log.info("listening", extra={"address": list(listener.getsockname()[:2])})
+    async with asyncio.TaskGroup() as group:
+        background = [group.create_task(each) for each in beside]
+        await server.serve(sockets=[listener])
+        # Only now: requests in flight lean on the workers, and on the lease that one of them holds.
+        for task in background:
+            task.cancel()
+
+
+def _follow_logging(logs: Logs, snapshot: Snapshot) -> None:
+    logs.set_secrets(snapshot.secret_values())
+    logs.set_level(snapshot.server.log_level)
+
+
+# --- s3o audit -----------------------------------------------------------------------------------------------------------------------
+
+
+def audit_fleet(directory: Path) -> list[Difference]:
+    """Compare rows, bytes and counters of the fleet that `directory` describes; it may be running."""
+    return asyncio.run(_audit(directory))
+
+
+async def _audit(directory: Path) -> list[Difference]:
+    snapshot = load(directory, os.environ).snapshot
+    async with AsyncExitStack() as stack:
+        metadata = await open_ledger(snapshot.config.database, snapshot.secrets, read_only=True)
+        stack.push_async_callback(metadata.close)
+        backends = Backends(lambda _: None)
+        stack.push_async_callback(backends.close)
+        await backends.apply(snapshot.backends, snapshot.secrets)
+        return [difference async for difference in audit(metadata, backends.all(), quotas(snapshot))]
