@@ -30,11 +30,13 @@ test: setup ## Run all tests; T=PATH or T="PATH -k WORD" runs some
 
 .PHONY: lint
 lint: setup ## Style, formatting, types, import rules, and generated files that are not current
-	@$(VENV)/bin/ruff check
-	@$(VENV)/bin/ruff format --check
-	@$(VENV)/bin/mypy
-	@$(VENV)/bin/lint-imports
-	@$(PYTHON) -m s3o_crds.crdgen --check
+	@status=0; \
+	  $(VENV)/bin/ruff check || status=1; \
+	  $(VENV)/bin/ruff format --check || status=1; \
+	  $(VENV)/bin/mypy || status=1; \
+	  $(VENV)/bin/lint-imports || status=1; \
+	  $(PYTHON) -m s3o_crds.crdgen --check || status=1; \
+	  exit $$status
 
 .PHONY: bench
 bench: setup ## What an operation costs, beside nginx over the same stub; ARGS=... are its own
