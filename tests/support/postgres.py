@@ -126,18 +126,33 @@ class PostgresServer:
     def drop_database(self, config: DatabaseConfig) -> None:
         self.execute(f'DROP DATABASE IF EXISTS "{config.database}" WITH (FORCE)')
 
+    def wipe(self, config: DatabaseConfig) -> None:
+        """Empty every table of a migrated database, whoever is still connected: a hundred times faster than a new database."""
+        others = f"pid <> pg_backend_pid() AND datname = '{config.database}'"
+        self.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {others}")
+        tables = self.execute(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'schema_migrations' "
+            # Referring tables first.
+            "ORDER BY (SELECT count(*) FROM pg_constraint WHERE confrelid = pg_class.oid)",
+            database=config.database,
+        )
+        self.execute("; ".join(f'DELETE FROM "{table}"' for (table,) in tables), database=config.database)
+
     def uri(self, config: DatabaseConfig) -> str:
         """The same database over TCP."""
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{config.database}?sslmode=disable"
 
     def execute(self, sql: str, *, database: str = "postgres") -> list[tuple[object, ...]]:
-        """One statement as superuser; usable inside and outside an event loop."""
+        """One statement (or several, without their rows) as superuser; usable inside and outside an event loop."""
         with ThreadPoolExecutor(1) as thread:
             return thread.submit(asyncio.run, self._execute(sql, database)).result()
 
     async def _execute(self, sql: str, database: str) -> list[tuple[object, ...]]:
         connection = await asyncpg.connect(host=str(self.folder), port=self.port, user=USER, database=database, timeout=START_TIMEOUT_S)
         try:
+            if ";" in sql:
+                await connection.execute(sql)
+                return []
             return [tuple(row) for row in await connection.fetch(sql)]
         finally:
             await connection.close()

@@ -1,0 +1,222 @@
+"""Listings against a model: sorted keys in a list, grouped by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.support.ledger import BUCKET, NOW_MS, an_object, an_upload, put
+
+from s3o_proxy.domain.model import ListedObject, ListPage, ListQuery, UploadsPage
+from s3o_proxy.metadata.port import Metadata
+
+# Letters at the edges of the encoding, wildcards of LIKE, and delimiters often enough that groups arise.
+LETTERS = st.sampled_from("//aab-%_\\é\ud7ff\ue000\uffff\U00010000\U0010ffff\x01")
+KEYS = st.text(LETTERS, min_size=1, max_size=7)
+DELIMITERS = st.sampled_from(["", "/", "a", "a/", "//", "%", "\ud7ff", "\U0010ffff", "\U0010ffff\U0010ffff"])
+fresh_buckets = (f"bucket-{number}" for number in count())
+
+
+@dataclass
+class Page:
+    entries: list[str]
+    truncated: bool
+
+
+def expected(keys: Iterable[str], query: ListQuery) -> Page:
+    """S3's rule: a key is shown when it sorts behind `after`; a common prefix when a key of it does, unless `after` is that prefix."""
+    entries: list[str] = []
+    for key in sorted(keys, key=str.encode):
+        if not key.startswith(query.prefix) or key.encode() <= query.after.encode():
+            continue
+        at = key.find(query.delimiter, len(query.prefix)) if query.delimiter else -1
+        entry = key if at < 0 else key[: at + len(query.delimiter)]
+        if at >= 0 and (entry == query.after or entry in entries):
+            continue
+        entries.append(entry)
+    return Page(entries[: query.limit], len(entries) > query.limit > 0)
+
+
+async def fill(ledger: Metadata, keys: Iterable[str], bucket: str) -> None:
+    async with asyncio.TaskGroup() as group:
+        for key in keys:
+            group.create_task(put(ledger, f"{bucket}~{key}", key, bucket=bucket))
+
+
+def entries(page: ListPage) -> list[str]:
+    return sorted([*(listed.key for listed in page.objects), *page.prefixes], key=str.encode)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sets(KEYS, max_size=40), st.lists(st.tuples(KEYS | st.just(""), DELIMITERS, KEYS | st.just(""), st.integers(0, 6)), max_size=8))
+async def test_pages_are_what_the_model_says(ledger: Metadata, keys: set[str], questions: list[tuple[str, str, str, int]]) -> None:
+    bucket = next(fresh_buckets)
+    await fill(ledger, keys, bucket)
+    for prefix, delimiter, after, limit in questions:
+        query = ListQuery(bucket, prefix[:3], delimiter, after, limit)
+        page, model = await ledger.list_objects(query), expected(keys, query)
+        assert entries(page) == model.entries
+        assert page.truncated == model.truncated
+        assert page.last == (model.entries[-1] if model.entries else "")
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sets(KEYS, max_size=40), st.sampled_from(["", "a", "/", "a/"]), DELIMITERS, st.integers(1, 5))
+async def test_paging_through_shows_everything_once(ledger: Metadata, keys: set[str], prefix: str, delimiter: str, limit: int) -> None:
+    bucket = next(fresh_buckets)
+    await fill(ledger, keys, bucket)
+    seen: list[str] = []
+    after = ""
+    while True:
+        page = await ledger.list_objects(ListQuery(bucket, prefix, delimiter, after, limit))
+        seen += entries(page)
+        if not page.truncated:
+            break
+        after = page.last
+    assert seen == expected(keys, ListQuery(bucket, prefix, delimiter, limit=1000)).entries
+
+
+async def test_a_listed_object_is_described(ledger: Metadata) -> None:
+    await put(ledger, "w1")
+    new = an_object("w1")
+    page = await ledger.list_objects(ListQuery(BUCKET))
+    assert page.objects == (ListedObject("cat.jpg", 10, new.etag, NOW_MS, ("CRC32", "SHA256"), "FULL_OBJECT"),)
+    assert await ledger.list_objects(ListQuery(BUCKET, delimiter="/")) == page
+
+
+async def test_a_listing_shows_one_bucket(ledger: Metadata) -> None:
+    await put(ledger, "w1", "a/x", bucket="one")
+    await put(ledger, "w2", "b/x", bucket="two")
+    for delimiter, shown in (("", ["b/x"]), ("/", ["b/"])):
+        assert entries(await ledger.list_objects(ListQuery("two", delimiter=delimiter))) == shown
+
+
+async def test_a_page_that_ends_with_the_last_entry_is_not_truncated(ledger: Metadata) -> None:
+    await fill(ledger, ["a/1", "a/2", "b", "c/1"], BUCKET)
+    assert not (await ledger.list_objects(ListQuery(BUCKET, limit=4))).truncated
+    assert (await ledger.list_objects(ListQuery(BUCKET, limit=3))).truncated
+    assert not (await ledger.list_objects(ListQuery(BUCKET, delimiter="/", limit=3))).truncated
+    assert (await ledger.list_objects(ListQuery(BUCKET, delimiter="/", limit=2))).truncated
+
+
+@pytest.mark.parametrize(
+    ("after", "shown"),
+    [
+        ("", ["a/", "b", "c/"]),
+        ("a", ["a/", "b", "c/"]),
+        ("a/", ["b", "c/"]),
+        ("a/1", ["a/", "b", "c/"]),
+        ("a/2", ["b", "c/"]),
+        ("b", ["c/"]),
+        ("c/", []),
+    ],
+)
+async def test_where_a_grouped_listing_goes_on(ledger: Metadata, after: str, shown: list[str]) -> None:
+    await fill(ledger, ["a/1", "a/2", "b", "c/1"], BUCKET)
+    assert entries(await ledger.list_objects(ListQuery(BUCKET, delimiter="/", after=after))) == shown
+
+
+@pytest.mark.parametrize("delimiter", ["", "/"])
+async def test_keys_of_the_greatest_length_page_like_others(ledger: Metadata, delimiter: str) -> None:
+    last = "\U0010ffff" * 256
+    keys = [last, last[:-1], last[:-2] + "/" + "\U0010ffff", "k" * 1024, "k" * 1023]
+    await fill(ledger, keys, BUCKET)
+    query = ListQuery(BUCKET, delimiter=delimiter)
+    assert entries(await ledger.list_objects(query)) == expected(keys, query).entries
+
+
+async def test_the_cost_of_a_grouped_page_does_not_grow_with_what_lies_below(ledger: Metadata) -> None:
+    """Ten times the keys below each prefix, the same page: seeks, not reads."""
+
+    async def best_ms(bucket: str) -> float:
+        times = []
+        for _ in range(15):
+            started = time.perf_counter()
+            page = await ledger.list_objects(ListQuery(bucket, delimiter="/"))
+            times.append((time.perf_counter() - started) * 1000)
+            assert page.prefixes == ("a/", "b/", "c/", "d/")
+        return min(times)
+
+    for bucket, below in (("small", 500), ("large", 5000)):
+        for start in range(0, below, 500):
+            await fill(ledger, [f"{prefix}/{number:06}" for prefix in "abcd" for number in range(start, start + 500)], bucket)
+    small, large = await best_ms("small"), await best_ms("large")
+    assert large < 3 * small + 1
+
+
+# --- uploads -------------------------------------------------------------------------------------------------------
+
+
+async def open_uploads(ledger: Metadata, keys: Iterable[str]) -> None:
+    for number, key in enumerate(keys):
+        await ledger.create_upload(an_upload(f"u{number}", key, initiated_ms=NOW_MS + number), None)
+        await ledger.open_upload(f"u{number}", f"theirs-{number}")
+
+
+def shown(page: UploadsPage) -> list[str]:
+    return [*(f"{listed.key}:{listed.upload_id}" for listed in page.uploads), *page.prefixes]
+
+
+async def test_uploads_are_listed_by_key_and_id(ledger: Metadata) -> None:
+    await open_uploads(ledger, ["b", "a", "b", "c/1", "c/2"])
+    await ledger.create_upload(an_upload("unopened", "a"), None)
+    page = await ledger.list_uploads(BUCKET, "", "", "", "", 10)
+    assert shown(page) == ["a:u1", "b:u0", "b:u2", "c/1:u3", "c/2:u4"]
+    assert (page.uploads[0].initiated_ms, page.uploads[0].checksum_algorithm) == (NOW_MS + 1, "CRC64NVME")
+    assert shown(await ledger.list_uploads(BUCKET, "c", "", "", "", 10)) == ["c/1:u3", "c/2:u4"]
+    assert shown(await ledger.list_uploads(BUCKET, "", "/", "", "", 10)) == ["a:u1", "b:u0", "b:u2", "c/"]
+    assert shown(await ledger.list_uploads(BUCKET, "c/", "/", "", "", 10)) == ["c/1:u3", "c/2:u4"]
+    assert shown(await ledger.list_uploads("other", "", "", "", "", 10)) == []
+    assert await ledger.list_uploads(BUCKET, "", "", "", "", 0) == UploadsPage((), (), truncated=False)
+
+
+@pytest.mark.parametrize(
+    ("after_key", "after_id", "rest"),
+    [
+        ("a", "", ["b:u0", "b:u2", "c/"]),
+        ("b", "", ["c/"]),
+        ("b", "u0", ["b:u2", "c/"]),
+        ("b", "u2", ["c/"]),
+        ("b", "u1", ["b:u2", "c/"]),
+        ("c/", "", []),
+        ("c/1", "", ["c/"]),
+    ],
+)
+async def test_where_a_listing_of_uploads_goes_on(ledger: Metadata, after_key: str, after_id: str, rest: list[str]) -> None:
+    await open_uploads(ledger, ["b", "a", "b", "c/1", "c/2"])
+    assert shown(await ledger.list_uploads(BUCKET, "", "/", after_key, after_id, 10)) == rest
+    ungrouped = [one for one in await _ungrouped(ledger, after_key, after_id) if not one.startswith("c/")]
+    assert ungrouped == [one for one in rest if one != "c/"]
+
+
+async def _ungrouped(ledger: Metadata, after_key: str, after_id: str) -> list[str]:
+    return shown(await ledger.list_uploads(BUCKET, "", "", after_key, after_id, 10))
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(["a", "a/1", "a/2", "b", "b/", "b/x/y", "c", "\uffff", "\U00010000/"]), max_size=14), st.integers(1, 4))
+async def test_paging_through_uploads_shows_everything_once(ledger: Metadata, keys: list[str], limit: int) -> None:
+    bucket = next(fresh_buckets)
+    for number, key in enumerate(keys):
+        upload_id = f"{bucket}-{number:02}"
+        await ledger.create_upload(an_upload(upload_id, key, bucket=bucket), None)
+        await ledger.open_upload(upload_id, upload_id)
+    for delimiter in ("", "/"):
+        seen: list[str] = []
+        marker = ("", "")
+        while True:
+            page = await ledger.list_uploads(bucket, "", delimiter, *marker, limit)
+            seen += shown(page)
+            if not page.truncated:
+                break
+            last_upload = (page.uploads[-1].key, page.uploads[-1].upload_id) if page.uploads else ("", "")
+            marker = max(last_upload, (page.prefixes[-1], "") if page.prefixes else ("", ""))
+        whole = shown(await ledger.list_uploads(bucket, "", delimiter, "", "", 1000))
+        assert sorted(seen) == sorted(whole)
+        assert len(seen) == len(set(seen))
