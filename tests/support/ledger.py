@@ -100,3 +100,8 @@ async def put_part(ledger: Metadata, upload: Upload, part_number: int, *, size_b
     reserved = await ledger.reserve_part(a_part_intent(write_id, upload, part_number, size_bytes=size_bytes), None)
     assert reserved.granted
     await ledger.commit_part(write_id, a_part(part_number, size_bytes=size_bytes, etag=write_id))
+
+
+async def check_counters(ledger: Metadata) -> None:
+    """I6."""
+    assert await ledger.usage() == await ledger.counted_usage(), "a counter differs from the sum it stands for"

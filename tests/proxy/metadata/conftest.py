@@ -8,15 +8,12 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from tests.support.ledger import check_counters
 from tests.support.postgres import PostgresServer
 
 from s3o_crds.compiled import DatabaseConfig
 from s3o_proxy.metadata.open import open_ledger
 from s3o_proxy.metadata.port import Metadata
-
-
-async def check_counters(ledger: Metadata) -> None:
-    assert await ledger.usage() == await ledger.counted_usage(), "I6: a counter differs from the sum it stands for"
 
 
 @pytest.fixture(scope="session")

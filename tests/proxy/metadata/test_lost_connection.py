@@ -1,0 +1,204 @@
+"""PostgreSQL goes away in the middle: what certainly did not happen, what nobody knows, and that counters stay right (I6, I8)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.ledger import BACKEND, BUCKET, NOW_MS, an_intent, an_object, check_counters, put
+from tests.support.postgres import PostgresServer
+
+from s3o_crds.compiled import DatabaseConfig
+from s3o_proxy.domain.errors import MetadataUnavailable, OutcomeUnknown, WriteLost
+from s3o_proxy.domain.model import ListQuery
+from s3o_proxy.metadata.connect import dial_with
+from s3o_proxy.metadata.open import open_ledger
+from s3o_proxy.metadata.port import Metadata
+
+if TYPE_CHECKING:
+    from s3o_proxy.metadata.connect import Connection
+
+KILL = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+SOMEBODY_WAITS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
+SOMEBODY_LOCKED = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+
+
+@pytest.fixture
+async def ledger(migrated_database: DatabaseConfig) -> AsyncIterator[Metadata]:
+    ledger = await open_ledger(migrated_database, {})
+    yield ledger
+    await check_counters(ledger)
+    await ledger.close()
+
+
+@pytest.fixture
+async def side(migrated_database: DatabaseConfig) -> AsyncIterator[Connection]:
+    """Another session in the same database."""
+    connection = await dial_with(migrated_database, {}, read_only=False)("survey")
+    yield connection
+    await connection.close()
+
+
+async def until(side: Connection, question: str) -> None:
+    """What is waited for happens in another process: it can only be asked for."""
+    async with asyncio.timeout(10):
+        while not await side.fetchval(question):  # noqa: ASYNC110 - as said
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def held(side: Connection, key: str) -> AsyncIterator[None]:
+    """While another process holds the lock of `key`."""
+    name = f"key/{BUCKET}/{key}"
+    await side.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", name)
+    yield
+    await side.execute("SELECT pg_advisory_unlock(hashtextextended($1, 0))", name)
+
+
+async def test_idle_connections_that_broke_are_replaced_unnoticed(ledger: Metadata, side: Connection) -> None:
+    await put(ledger, "w1")
+    assert await ledger.find_object(BUCKET, "cat.jpg")
+    await side.execute(KILL)
+    assert await ledger.find_object(BUCKET, "cat.jpg")
+    await put(ledger, "w2")
+    await side.execute(KILL)
+    await put(ledger, "w3")
+    assert (await ledger.list_objects(ListQuery(BUCKET))).objects[0].etag == "etag-w3"
+
+
+async def test_before_commit_nothing_happened_for_any_member(ledger: Metadata, side: Connection) -> None:
+    for number in range(5):
+        await ledger.reserve_write(an_intent(f"w{number}", f"k{number}"), None)
+    async with held(side, "k3"):
+        commits = [asyncio.create_task(ledger.commit_write(an_object(f"w{number}", f"k{number}"))) for number in range(5)]
+        await until(side, SOMEBODY_WAITS)
+        await side.execute(KILL)
+        for commit in commits:
+            with pytest.raises(MetadataUnavailable):
+                await commit
+    # The intents are still there: the same writes can be committed now.
+    for number in range(5):
+        await ledger.commit_write(an_object(f"w{number}", f"k{number}"))
+
+
+@pytest.fixture
+async def slow_commits(side: Connection) -> AsyncIterator[None]:
+    """COMMIT itself waits, for a lock that `side` holds: where a commit is when nobody knows whether it happened."""
+    await side.execute(
+        "CREATE FUNCTION wait_at_commit() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END';"
+        "CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT OR UPDATE ON objects DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION wait_at_commit();"
+        "SELECT pg_advisory_lock(7)"
+    )
+    yield
+    await side.execute("SELECT pg_advisory_unlock_all(); DROP TRIGGER at_commit ON objects; DROP FUNCTION wait_at_commit()")
+
+
+@pytest.mark.usefixtures("slow_commits")
+async def test_during_commit_nobody_knows(ledger: Metadata, side: Connection) -> None:
+    await ledger.reserve_write(an_intent("w1"), None)
+    commit = asyncio.create_task(ledger.commit_write(an_object("w1")))
+    await until(side, SOMEBODY_WAITS)
+    await side.execute(KILL)
+    with pytest.raises(OutcomeUnknown):
+        await commit
+    # Nothing was deleted on this. The ledger knows: the intent is still there, so it was not committed.
+    await ledger.abandon_write("w1", "forsaken", NOW_MS)
+    with pytest.raises(WriteLost):
+        await ledger.commit_write(an_object("w1"))
+    assert (await ledger.usage())[BACKEND].orphan_bytes == 10
+
+
+@pytest.mark.usefixtures("slow_commits")
+async def test_a_constraint_that_speaks_at_commit_rolls_back_for_certain(ledger: Metadata, side: Connection) -> None:
+    await side.execute(
+        "CREATE OR REPLACE FUNCTION wait_at_commit() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN IF NEW.key = ''bad'' THEN RAISE check_violation; END IF; RETURN NULL; END'"
+    )
+    for key in ("good", "bad"):
+        await ledger.reserve_write(an_intent(key, key), None)
+    good = asyncio.create_task(ledger.commit_write(an_object("good", "good")))
+    with pytest.raises(MetadataUnavailable):
+        await ledger.commit_write(an_object("bad", "bad"))
+    await good
+    await ledger.abandon_write("bad", "refused", NOW_MS)
+
+
+async def test_a_deadlock_is_tried_again(ledger: Metadata, side: Connection) -> None:
+    """Somebody who keeps no order (a person at a prompt) deadlocks with us; we or they are the victim, our write succeeds."""
+    await put(ledger, "w1")
+    await ledger.reserve_write(an_intent("w2"), None)
+    await side.execute("SET deadlock_timeout = '10s'")  # so that it is our side that notices, and is the victim
+    transaction = side.transaction()
+    await transaction.start()
+    await side.execute("SELECT * FROM copies FOR UPDATE")
+    commit = asyncio.create_task(ledger.commit_write(an_object("w2")))
+    await until(side, SOMEBODY_LOCKED)
+    # We hold the key's lock and wait for the copies; they hold the copies and ask for the lock.
+    await side.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"key/{BUCKET}/cat.jpg")
+    await transaction.rollback()
+    await commit
+    found = await ledger.find_object(BUCKET, "cat.jpg")
+    assert found is not None
+    assert found.write_id == "w2"
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+async def test_a_server_that_crashes_under_load_loses_nothing_acknowledged(own_server: PostgresServer) -> None:
+    """I1, I6: kill the server, start it, ask again."""
+    ledger = await open_ledger(own_server.create_database(), {})
+    acknowledged: list[str] = []
+    unknown: set[str] = set()
+    enough = asyncio.Event()
+
+    async def write(name: str) -> None:
+        number = 0
+        while True:
+            number += 1
+            key = f"{name}-{number}"
+            try:
+                await put(ledger, key, key)
+            except OutcomeUnknown:
+                unknown.add(key)
+                return
+            except MetadataUnavailable:
+                return
+            acknowledged.append(key)
+            if len(acknowledged) > 300:
+                enough.set()
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(16):
+            group.create_task(write(f"writer-{number}"))
+        await enough.wait()
+        await asyncio.to_thread(own_server.stop, immediately=True)
+    with pytest.raises(MetadataUnavailable):
+        await ledger.find_object(BUCKET, acknowledged[0])
+    await asyncio.to_thread(own_server.start)
+
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await ledger.ping()
+                break
+            except MetadataUnavailable:
+                await asyncio.sleep(0.02)  # it leaves a server that was away alone for a moment
+    for key in acknowledged:
+        assert await ledger.find_object(BUCKET, key), key
+    page = await ledger.list_objects(ListQuery(BUCKET, limit=100_000))
+    listed = {listed.key for listed in page.objects}
+    assert set(acknowledged) <= listed <= set(acknowledged) | unknown
+    await check_counters(ledger)
+    await ledger.close()
