@@ -8,7 +8,6 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.probe.workload import s3_client
 from tests.support.fleet import Launch
-
 from types_aiobotocore_s3 import S3Client
 
 RACERS = 64

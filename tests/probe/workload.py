@@ -19,9 +19,8 @@ from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 if TYPE_CHECKING:
-    from types_aiobotocore_s3 import S3Client
-
     from tests.support.fleet import Fleet
+    from types_aiobotocore_s3 import S3Client
 
 GONE = ""
 """The digest of a key that is not there."""
@@ -139,9 +138,7 @@ class Writer:
         upload = await client.create_multipart_upload(Bucket=self._bucket, Key=name)
         parts = []
         for number, piece in enumerate((data[:PART_BYTES], data[PART_BYTES:]), start=1):
-            sent = await client.upload_part(
-                Bucket=self._bucket, Key=name, UploadId=upload["UploadId"], PartNumber=number, Body=piece
-            )
+            sent = await client.upload_part(Bucket=self._bucket, Key=name, UploadId=upload["UploadId"], PartNumber=number, Body=piece)
             parts.append({"PartNumber": number, "ETag": sent["ETag"]})
         self.keys[name].asked(digest(data))
         await client.complete_multipart_upload(
