@@ -278,6 +278,13 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (len(authenticator._keys), len(authenticator._claims)) == (8, 8)
 
 
+def test_what_is_long_is_accepted_and_not_remembered() -> None:
+    authenticator = Authenticator()
+    request = signed_by_botocore("GET", URL + "/photos/k", at_ms=NOW_MS, region="r" * 2000)
+    assert authenticator.authenticate(request, Keys(ME), NOW_MS).credential is ME
+    assert (authenticator._keys, authenticator._claims) == ({}, {})
+
+
 # --- tokens and streams --------------------------------------------------------------------------------------------
 
 TOKEN_HOLDER = Credential(("photos/legacy",), frozenset({"photos"}), token="open sesame")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from s3o_proxy.s3 import dates
 from s3o_proxy.s3.dates import amz_date, http_date, iso_date, parse_amz_date, parse_http_date
 
 SEVENTY_YEARS_MS = 70 * 365 * 86_400_000
@@ -35,6 +36,13 @@ def test_the_three_forms_of_http(text: str) -> None:
 )
 def test_other_forms_are_no_date(text: str) -> None:
     assert parse_http_date(text) is None
+
+
+def test_a_long_text_is_not_even_remembered() -> None:
+    before = dates._parse_http_date.cache_info().currsize + dates._parse_amz_date.cache_info().currsize
+    assert parse_http_date("x" * 60_000) is None
+    assert parse_amz_date("2" * 60_000) is None
+    assert dates._parse_http_date.cache_info().currsize + dates._parse_amz_date.cache_info().currsize == before
 
 
 def test_a_leap_second_is_the_last_of_its_minute() -> None:

@@ -33,6 +33,9 @@ _DUMMY_SECRET = "0" * 40
 """Stands in for the secret of a key nobody has, so that the answer takes as long as for a known key with a wrong signature."""
 
 _MAX_REMEMBERED = 4096
+_MAX_PREFIX_LENGTH = 1024
+_MAX_REGION_LENGTH = 64
+"""What is longer is no less right, only not remembered: a tenant who signs long nonsense shall not fill the memory of all."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -111,7 +114,7 @@ class Authenticator:
             raise S3Error("InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
         check_signed_headers(headers, claim.signed_headers)
         authentication = self._proved(facts, claim, signature, amz_time, payload_hash, credentials, "header")
-        if new and authorization.endswith("Signature=" + signature):
+        if new and len(prefix) <= _MAX_PREFIX_LENGTH and authorization.endswith("Signature=" + signature):
             _remember(self._claims, prefix, claim)
         return authentication
 
@@ -144,7 +147,7 @@ class Authenticator:
             raise _unknown_key(claim.access_key_id)
         if not verdict.matches:
             raise signature_mismatch(claim.access_key_id, signature, verdict)
-        if not known:
+        if not known and len(claim.scope.region) <= _MAX_REGION_LENGTH:
             _remember(self._keys, (claim.access_key_id, claim.scope), (credential, key))
         chunks = ChunkSignatures(key, amz_time, claim.scope.text, signature) if _is_signed_stream(payload_hash) else None
         return Authentication(credential, method, chunks)

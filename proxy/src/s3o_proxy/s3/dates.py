@@ -15,12 +15,23 @@ _HTTP_FORMS = (
     re.compile(rf"[A-Z][a-z]+day, (?P<day>[0-9]{{2}})-{_MONTH}-(?P<year>[0-9]{{2}}) {_TIME} GMT"),  # RFC 850
     re.compile(rf"[A-Z][a-z]{{2}} {_MONTH} (?P<day>[ 0-9][0-9]) {_TIME} (?P<year>[0-9]{{4}})"),  # asctime
 )
+_LONGEST = len("Wednesday, 06-Nov-94 08:49:37 GMT")
+"""No date is longer. Checked before the memory of parsed dates is asked, which strangers could else fill with long headers."""
 _AMZ_DATE = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z")
 
 
-@lru_cache(maxsize=4096)
 def parse_http_date(text: str) -> int | None:
     """Milliseconds since the epoch of any of the three forms of RFC 9110 §5.6.7; None for anything else."""
+    return _parse_http_date(text) if len(text) <= _LONGEST else None
+
+
+def parse_amz_date(text: str) -> int | None:
+    """Milliseconds since the epoch of `20260320T170945Z`; None for anything else."""
+    return _parse_amz_date(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(maxsize=4096)
+def _parse_http_date(text: str) -> int | None:
     for form in _HTTP_FORMS:
         found = form.fullmatch(text)
         if found is not None:
@@ -33,8 +44,7 @@ def parse_http_date(text: str) -> int | None:
 
 
 @lru_cache(maxsize=4096)
-def parse_amz_date(text: str) -> int | None:
-    """Milliseconds since the epoch of `20260320T170945Z`; None for anything else."""
+def _parse_amz_date(text: str) -> int | None:
     found = _AMZ_DATE.fullmatch(text)
     return _epoch_ms(*map(int, found.groups())) if found else None
 

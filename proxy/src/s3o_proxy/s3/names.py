@@ -16,9 +16,13 @@ _BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9-]|\.(?!\.)){1,61}[a-z0-9]")
 _IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 
 
-@lru_cache(maxsize=4096)
 def is_bucket_name(name: str) -> bool:
     """S3's grammar. The prefixes and suffixes that AWS keeps for itself are ordinary names here."""
+    return 3 <= len(name) <= 63 and _is_bucket_name(name)
+
+
+@lru_cache(maxsize=4096)
+def _is_bucket_name(name: str) -> bool:
     return _BUCKET.fullmatch(name) is not None and _IPV4.fullmatch(name) is None
 
 
