@@ -9,6 +9,7 @@ As a program: `python hack/seaweedfs.py DIRECTORY BUCKET…` runs one server unt
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -82,7 +83,13 @@ class Server:
         sockets = Path(tempfile.mkdtemp(prefix="weed-"))
         with (directory / "weed.log").open("ab") as log:
             process = subprocess.Popen(
-                _command(directory, listeners, sockets), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                _command(directory, listeners, sockets),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C reaches whoever started us, and it stops us when it is done with us.
+                start_new_session=True,
+                # By default a bucket takes seven volumes (and fourteen open files) at its first write.
+                env=os.environ | {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "2"},
             )
         (directory / "weed.pid").write_text(f"{process.pid}\n")
         server = cls(directory, f"http://127.0.0.1:{listeners['s3.port']}", process, sockets, listeners)
@@ -180,7 +187,7 @@ def _command(directory: Path, listeners: dict[str, int], sockets: Path) -> list[
         *(f"-{name}={port}" for name, port in listeners.items()),
         "-master.telemetry=false",
         "-master.volumeSizeLimitMB=1024",
-        # A bucket takes seven volumes at its first write, and a volume is no larger than what is in it.
+        # A volume is no larger than what is in it, and every bucket has its own.
         "-volume.max=10000",
         "-volume.minFreeSpace=64MiB",
         "-volume.preStopSeconds=0",

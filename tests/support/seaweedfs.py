@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiobotocore.session import AioSession
 from hack.seaweedfs import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, Server
 
 from s3o_crds.compiled import BackendConfig
+from s3o_proxy.backends.client import new_session
+from s3o_proxy.backends.s3 import S3Backend
 
 _numbers = itertools.count(1)
+
+
+@functools.cache
+def _session() -> AioSession:
+    """botocore reads the description of S3 from its files once, not for each test."""
+    return new_session()
 
 
 @dataclass(frozen=True)
@@ -25,7 +36,7 @@ class Endpoint:
     access_key_id: str = ACCESS_KEY_ID
     secret_access_key: str = SECRET_ACCESS_KEY
 
-    def config(self, name: str, **changes: object) -> BackendConfig:
+    def config(self, name: str = "b1", **changes: Any) -> BackendConfig:
         """What a proxy is given for it; its secrets are `self.secrets`."""
         fields: dict[str, object] = {
             "name": name,
@@ -38,6 +49,9 @@ class Endpoint:
             "verifies_content_md5": True,
         }
         return BackendConfig.model_validate(fields | changes)
+
+    async def open(self, name: str = "b1", **changes: Any) -> S3Backend:
+        return await S3Backend.open(self.config(name, **changes), self.secrets, _session())
 
     @property
     def secrets(self) -> dict[str, str]:

@@ -13,7 +13,6 @@ from tests.support.seaweedfs import SeaweedFS
 from s3o_proxy.backends.guarded import Guarded
 from s3o_proxy.backends.memory import MemoryBackend
 from s3o_proxy.backends.port import Backend
-from s3o_proxy.backends.s3 import S3Backend
 from s3o_proxy.domain.errors import BackendNotFound, BackendRejected, ClientDisconnected
 
 MIB = 1024 * 1024
@@ -50,8 +49,7 @@ async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
     inner: Backend = MemoryBackend()
     if request.param.endswith("s3"):
         seaweedfs: SeaweedFS = request.getfixturevalue("seaweedfs")
-        endpoint = seaweedfs.endpoint()
-        inner = await S3Backend.open(endpoint.config("b1"), endpoint.secrets)
+        inner = await seaweedfs.endpoint().open()
     if request.param.startswith("guarded"):
         inner = Guarded(inner, request_timeout_ms=30_000, stall_timeout_ms=30_000, on_call=lambda _: None)
     yield inner
@@ -268,9 +266,11 @@ async def test_a_copy_keeps_bytes_and_metadata_or_takes_new(backend: Backend) ->
     await backend.put("source +%/é", body(b"content"), 7, metadata={"one": "1"})
     assert (await backend.copy("source +%/é", "same")).etag == md5(b"content")
     assert (await backend.copy("source +%/é", "new", content_type="a/b", metadata={"two": "2"})).etag == md5(b"content")
-    assert await read(backend, "same") == await read(backend, "new") == b"content"
+    await backend.copy("source +%/é", "bare", metadata={})
+    assert await read(backend, "same") == await read(backend, "new") == await read(backend, "bare") == b"content"
     assert dict((await backend.head("same")).metadata) == {"one": "1"}
     assert dict((await backend.head("new")).metadata) == {"two": "2"}
+    assert dict((await backend.head("bare")).metadata) == {}
 
 
 # --- multipart uploads -----------------------------------------------------------------------------------------------

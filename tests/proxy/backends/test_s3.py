@@ -8,6 +8,7 @@ import hashlib
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from tests.support.seaweedfs import Endpoint, SeaweedFS
@@ -27,9 +28,8 @@ MIB = 1024 * 1024
 
 
 @asynccontextmanager
-async def opened(url: str, **changes: object) -> AsyncIterator[S3Backend]:
-    endpoint = Endpoint(url, "bucket")
-    backend = await S3Backend.open(endpoint.config("b1", **changes), endpoint.secrets)
+async def opened(url: str, **changes: Any) -> AsyncIterator[S3Backend]:
+    backend = await Endpoint(url, "bucket").open(**changes)
     try:
         yield backend
     finally:
@@ -174,8 +174,7 @@ async def test_memory_does_not_grow_with_the_object(seaweedfs: SeaweedFS, verb: 
         for _ in range(size_bytes // len(piece)):
             yield piece
 
-    endpoint = seaweedfs.endpoint()
-    backend = await S3Backend.open(endpoint.config("b1"), endpoint.secrets)
+    backend = await seaweedfs.endpoint().open()
     await backend.put("warm", body(b"up"), 2)
     if verb == "get":
         await backend.put("key", large(), size_bytes)
@@ -492,9 +491,3 @@ async def test_a_listing_that_goes_nowhere_ends(token: str) -> None:
     async with serving(forever) as server, opened(server.url) as backend:
         with pytest.raises(BackendUnavailable, match="truncated"):
             _ = [found async for found in backend.list()]
-
-
-async def test_a_secret_that_is_missing_is_named() -> None:
-    endpoint = Endpoint("http://127.0.0.1:1", "bucket")
-    with pytest.raises(ValueError, match="test/seaweedfs/secret"):
-        await S3Backend.open(endpoint.config("b1"), {"test/seaweedfs/access": "s3o"})

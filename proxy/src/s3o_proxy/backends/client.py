@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import ssl
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -22,13 +23,16 @@ if TYPE_CHECKING:
 _MAX_CONNECT_TIMEOUT_S = 10.0
 
 
+def new_session() -> AioSession:
+    """Keeps what botocore read from its own files, for one client after another. Deaf to the AWS files and profiles of whoever runs us."""
+    nowhere = (None, None, os.devnull, None)
+    return AioSession(session_vars={"profile": (None, None, None, None), "config_file": nowhere, "credentials_file": nowhere})
+
+
 async def open_client(
     stack: AsyncExitStack, session: AioSession, config: BackendConfig, secrets: Mapping[str, str], *, sign_payloads: bool
 ) -> S3Client:
-    """Open a client whose connections are closed with `stack`. Raises ValueError for a secret that is missing or no certificate.
-
-    `session` only keeps what botocore read from its files, for the next client.
-    """
+    """Open a client whose connections are closed with `stack`. Raises ValueError for a secret that is missing or no certificate."""
     client = await stack.enter_async_context(
         session.create_client(
             "s3",
@@ -42,7 +46,11 @@ async def open_client(
                 connector_args={"ssl_context": _ssl_context(config, secrets)},
                 # Shorter than what `guarded` allows a whole answer, so that "never connected" is told apart from "never answered".
                 connect_timeout=min(_MAX_CONNECT_TIMEOUT_S, config.request_timeout_ms / 2000),
-                retries={"total_max_attempts": 1},
+                retries={"mode": "standard", "total_max_attempts": 1},
+                ignore_configured_endpoint_urls=True,
+                use_fips_endpoint=False,
+                use_dualstack_endpoint=False,
+                defaults_mode="legacy",
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
                 parameter_validation=False,

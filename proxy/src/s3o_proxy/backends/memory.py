@@ -171,7 +171,8 @@ class MemoryBackend:
         call = await self._begin("copy", key)
         source = self._stored(source_key)
         await call.reach("received")
-        described = (content_type, dict(metadata or {})) if content_type or metadata else (source.content_type, dict(source.metadata))
+        replaces = content_type or metadata is not None
+        described = (content_type, dict(metadata or {})) if replaces else (source.content_type, dict(source.metadata))
         self.objects[key] = Stored(source.content, source.etag, *described)
         await call.reach("done")
         return PutResult(source.etag)
@@ -216,10 +217,9 @@ class MemoryBackend:
         await call.reach("received")
         joined: list[Stored] = []
         for number, etag in parts:
-            part = upload.parts.get(number)
-            if part is None or part.etag != etag:
+            if number not in upload.parts or upload.parts[number].etag != etag:
                 raise BackendRejected(self.name, 400, "InvalidPart", f"part {number}")
-            joined.append(part)
+            joined.append(upload.parts[number])
         if not joined or [number for number, _ in parts] != sorted({number for number, _ in parts}):
             raise BackendRejected(self.name, 400, "InvalidPartOrder", "parts must ascend, and there must be one")
         etag = f"{hashlib.md5(b''.join(bytes.fromhex(part.etag) for part in joined), usedforsecurity=False).hexdigest()}-{len(joined)}"

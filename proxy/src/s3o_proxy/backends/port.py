@@ -93,7 +93,10 @@ class Backend(Protocol):
         ...
 
     async def copy(self, source_key: str, key: str, *, content_type: str = "", metadata: Mapping[str, str] | None = None) -> PutResult:
-        """Copy within this backend, without moving the bytes through us."""
+        """Copy within this backend, without moving the bytes through us.
+
+        The source's content type and metadata are kept where neither is given; metadata that is given, even empty, replaces both.
+        """
         ...
 
     def list(self, prefix: str = "") -> AsyncIterator[ListedKey]:
