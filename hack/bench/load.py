@@ -2,7 +2,7 @@
 
 It warms the server up, lets it come to rest, reads the clocks of the watched processes, plays for the given time, waits for the last answer
 and reads the clocks again: so the time spent belongs to exactly the requests that are counted.
-Run: python -m hack.bench.load, with a Job as JSON on standard input; it prints a Window as JSON.
+Run: python -m hack.bench.load, with a Job as JSON for its argument; it prints a Window as JSON.
 """
 
 from __future__ import annotations
@@ -141,4 +141,4 @@ async def run(job: Job) -> Window:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(uvloop.run(run(Job(**json.load(sys.stdin)))))))
+    print(json.dumps(asdict(uvloop.run(run(Job(**json.loads(sys.argv[1])))))))

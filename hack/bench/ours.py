@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
-from hack.bench.servers import CannotRunError, answers, free_port, process, until_ready
+from hack.bench.processes import CannotRunError, answers, free_port, process, tail, until_ready
 
 BUCKET = "bench"
 REGION = "us-east-1"
@@ -86,15 +86,19 @@ def postgres(scratch: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
         shutil.chown(home, user)
     data = home / "data"
     initdb = [str(programs / "initdb"), "-D", str(data), "-U", "bench", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
-    created = subprocess.run(initdb, cwd=home, user=user, capture_output=True, text=True, check=False)
-    if created.returncode:
-        raise CannotRunError(f"initdb failed:\n{created.stderr}")
+    with process("initdb", initdb, log, cwd=home, user=user) as creating:
+        if creating.wait():
+            raise CannotRunError(f"initdb failed:\n{tail(log)}")
     command = [str(programs / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(home)]
     # SIGINT: PostgreSQL ends its sessions at once; on SIGTERM it would wait for them.
     with process("PostgreSQL", command, log, cwd=home, user=user, ending=signal.SIGINT) as server:
-        ready = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
-        until_ready("PostgreSQL", server, log, lambda: subprocess.run(ready, check=False).returncode == 0)
+        until_ready("PostgreSQL", server, log, lambda: _says_ready(data / "postmaster.pid"))
         yield server, f"postgresql://bench@127.0.0.1:{port}/postgres"
+
+
+def _says_ready(lock_file: Path) -> bool:
+    """As pg_ctl asks: the last line is the state. A port that accepts is no proof, for PostgreSQL listens before it has recovered."""
+    return lock_file.exists() and lock_file.read_text().split()[-1:] == ["ready"]
 
 
 def _unprivileged() -> str | None:

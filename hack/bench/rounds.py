@@ -7,18 +7,17 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import FrameType
 
 from hack.bench import ours, servers
 from hack.bench.accounting import pin
 from hack.bench.cases import CASES, Case
 from hack.bench.load import Job, Window
+from hack.bench.processes import CannotRunError, Interrupted, interrupt, process, tail
 from hack.bench.report import Figures, figures, row, table
 
 _PLAIN_BUCKET = "plain"
@@ -39,31 +38,25 @@ class Side:
     port: int
     bucket: str
     watch: dict[str, int]
+    scratch: Path
 
 
 def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+        signal.signal(number, interrupt)
     try:
         _measure(options)
-    except servers.CannotRunError as problem:
+    except CannotRunError as problem:
         print(f"bench: {problem}", file=sys.stderr)
         return 2
     except WrongAnswerError as problem:
         print(f"bench: {problem}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except Interrupted:
         print("bench: interrupted; every server that it started has ended", file=sys.stderr)
         return 130
     return 0
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """The first one ends the run; the servers are then ended in peace, whoever presses Ctrl-C again."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -129,10 +122,10 @@ def _sides(options: argparse.Namespace, scratch: Path) -> Iterator[list[Side]]:
                 engine, uri = running.enter_context(ours.postgres(scratch))
                 watch = {"database": engine.pid}
             proxy, port = running.enter_context(ours.proxy(scratch, upstream, uri))
-            sides.append(Side("ours", port, ours.BUCKET, {"server": proxy.pid, **watch}))
+            sides.append(Side("ours", port, ours.BUCKET, {"server": proxy.pid, **watch}, scratch))
         if not options.without_nginx:
             plain, port = running.enter_context(servers.nginx(scratch, upstream))
-            sides.append(Side("nginx", port, _PLAIN_BUCKET, {"server": plain.pid}))
+            sides.append(Side("nginx", port, _PLAIN_BUCKET, {"server": plain.pid}, scratch))
         for side in sides:
             pin(side.watch["server"], measured)
         print(f"bench: database {database}, measured on core {cores[0]}, the rest on {sorted(others)}", file=sys.stderr)
@@ -174,13 +167,11 @@ def _job(side: Side, case: str, *, connections: int, seconds: float) -> Job:
 
 def _play(side: Side, job: Job) -> Window:
     """One window, in a process of its own. Raises WrongAnswerError when one answer was wrong."""
-    command, request = [sys.executable, "-m", "hack.bench.load"], json.dumps(asdict(job))
-    played = subprocess.run(
-        command, input=request, cwd=servers.ROOT, capture_output=True, text=True, check=False, timeout=_LOAD_SECONDS, start_new_session=True
-    )
-    if played.returncode:
-        raise WrongAnswerError(f"{side.name}, {job.case}: the clients gave up:\n{played.stderr[-3000:]}")
-    window = Window(**json.loads(played.stdout))
+    log = side.scratch / "clients.log"
+    with process("the clients", [sys.executable, "-m", "hack.bench.load", json.dumps(asdict(job))], log) as clients:
+        if clients.wait(_LOAD_SECONDS):
+            raise WrongAnswerError(f"{side.name}, {job.case}: the clients gave up:\n{tail(log)}")
+    window = Window(**json.loads(log.read_text()))
     if window.failed:
         raise WrongAnswerError(f"{side.name}, {job.case}: {window.failed} wrong answers, such as:\n" + "\n".join(window.failures))
     return window

@@ -1,80 +1,15 @@
-"""The servers of the benchmark: the stub, nginx and our proxy, each a process of ours that ends with the `with` block."""
+"""The servers beside ours: the stub, and nginx as a plain reverse proxy."""
 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-
-_READY_SECONDS = 30.0
-_END_SECONDS = 15.0
-
-
-class CannotRunError(Exception):
-    """Something that the benchmark needs is missing, or did not start; the text says what to do."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextlib.contextmanager
-def process(
-    name: str, command: list[str], log: Path, cwd: Path = ROOT, user: str | None = None, ending: signal.Signals = signal.SIGTERM
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server in a session of its own, so that the Ctrl-C of a terminal reaches only us, who end it by its pid."""
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            command, cwd=cwd, user=user, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    try:
-        yield server
-    finally:
-        _end(name, server, ending)
-
-
-def _end(name: str, server: subprocess.Popen[bytes], ending: signal.Signals) -> None:
-    server.send_signal(ending)
-    try:
-        server.wait(_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        print(f"bench: {name} did not end within {_END_SECONDS:.0f} s of {ending.name}: killed", file=sys.stderr)
-        server.kill()
-        server.wait()
-
-
-def until_ready(name: str, server: subprocess.Popen[bytes], log: Path, is_ready: Callable[[], bool]) -> None:
-    """Ask until the answer is yes. Raises CannotRunError with the end of its log when it ends or takes too long."""
-    deadline = time.monotonic() + _READY_SECONDS
-    while not is_ready():
-        if server.poll() is not None or time.monotonic() > deadline:
-            state = "is not ready" if server.poll() is None else f"ended with code {server.returncode}"
-            raise CannotRunError(f"{name} {state}; the end of its log:\n{log.read_text(errors='replace')[-3000:]}")
-        time.sleep(0.05)
-
-
-def answers(port: int, path: str) -> bool:
-    """Whether `path` is answered, and not with an error of the server."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status < 500
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+from hack.bench.processes import CannotRunError, answers, free_port, process, until_ready
 
 
 @contextlib.contextmanager
