@@ -37,6 +37,8 @@ _LINGER_MS = 10_000
 _LINGER_BYTES = 64 * 1024 * 1024
 """After an early answer that closes, the rest of a body is thrown away this long: closing at once would reset the connection, and the
 client would lose the answer. nginx calls it lingering_close."""
+_GOODBYE_MS = 500
+"""TLS would wait half a minute for the client's own goodbye, and a client that keeps an idle connection does not listen."""
 
 
 class Edge(Protocol):
@@ -330,7 +332,16 @@ class S3Protocol(asyncio.Protocol):
         """Send what is written, then end. Somebody who does not take it is not waited for."""
         self._deaf, self._unparsed = True, b""
         self.transport.close()
-        self._watch_sending()
+        if self._secure:
+            self._deadline.set(_GOODBYE_MS, self._end_without_goodbye)
+        else:
+            self._watch_sending()
+
+    def _end_without_goodbye(self) -> None:
+        if unsent_bytes(self.transport):
+            self._watch_sending()
+        else:
+            self.transport.abort()
 
     def abort(self) -> None:
         self.transport.abort()
