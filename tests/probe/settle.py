@@ -13,7 +13,11 @@ _LIMIT_S = 120.0
 
 
 def settle(fleet: Fleet, proxy: int = 0) -> None:
-    """Returns when no write is pending and no byte waits to be deleted."""
+    """Returns when no write is pending and no byte waits to be deleted. Uploads that nobody will complete are aborted: they would stay
+    for a day."""
+    client = fleet.client(proxy)
+    for upload in client.list_multipart_uploads(Bucket=fleet.bucket).get("Uploads", []):
+        client.abort_multipart_upload(Bucket=fleet.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
     deadline = time.monotonic() + _LIMIT_S
     names = ("s3o_pending_intents", "s3o_cleanup_queue_depth")
     while True:

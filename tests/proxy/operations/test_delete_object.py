@@ -50,3 +50,15 @@ async def test_quietly_only_failures_are_told(stage: Stage) -> None:
     await stage.perform(PutObject("photos", "a"), b"data")
     answer = await stage.perform(DeleteObjects("photos"), b"<Delete><Quiet>true</Quiet><Object><Key>a</Key></Object></Delete>")
     assert answer == ObjectsDeleted((), ())
+
+
+async def test_another_version_than_the_only_one_is_not_there(stage: Stage) -> None:
+    await stage.perform(PutObject("photos", "a"), b"data")
+    body = b"<Delete><Object><Key>a</Key><VersionId>v1</VersionId></Object></Delete>"
+    answer = await stage.perform(DeleteObjects("photos"), body)
+    assert isinstance(answer, ObjectsDeleted)
+    assert [failure.code for failure in answer.failed] == ["NoSuchVersion"]
+    assert await stage.read(GetObject("photos", "a")) == b"data"
+    await stage.perform(DeleteObjects("photos"), body.replace(b"v1", b"null"))
+    with pytest.raises(NoSuchKey):
+        await stage.perform(GetObject("photos", "a"))

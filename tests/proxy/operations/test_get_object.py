@@ -86,3 +86,9 @@ async def test_a_body_that_breaks_off_is_an_error_and_not_an_end(stage: Stage) -
     stage.backends["first"].cut_next_get(50)
     with pytest.raises(BackendUnavailable):
         await stage.read(GetObject("photos", "k"))
+
+
+async def test_a_range_of_an_object_that_changed_since_is_the_whole_object(stage: Stage) -> None:
+    """If-Range."""
+    changed = GetObject("photos", "k", RangeSpec(0, 1), range_conditions=ReadConditions(if_match=("other",)))
+    assert await stage.read(changed) == DATA

@@ -21,9 +21,17 @@ from s3o_proxy.s3.operation import (
 CREATE_BODY_BYTES = 64 * 1024
 
 
-async def list_buckets(context: Context, _: ListBuckets) -> BucketsListed:
-    names = sorted(name for name in context.buckets if context.snapshot.bucket(name) is not None)
-    return BucketsListed(tuple([(name, await context.metadata.bucket_created_ms(name, context.clock())) for name in names]))
+async def list_buckets(context: Context, operation: ListBuckets) -> BucketsListed:
+    if operation.region not in ("", context.snapshot.server.region):
+        return BucketsListed((), operation)
+    names = sorted(
+        name
+        for name in context.buckets
+        if name.startswith(operation.prefix) and name > operation.after and context.snapshot.bucket(name) is not None
+    )
+    page = names[: operation.max_buckets]
+    created = [(name, await context.metadata.bucket_created_ms(name, context.clock())) for name in page]
+    return BucketsListed(tuple(created), operation, page[-1] if len(page) < len(names) else None)
 
 
 async def head_bucket(context: Context, operation: HeadBucket) -> BucketExists:

@@ -7,7 +7,7 @@ import asyncio
 from s3o_proxy.domain.errors import DomainError
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.finish import finish
-from s3o_proxy.s3.errors import to_s3_error
+from s3o_proxy.s3.errors import S3Error, to_s3_error
 from s3o_proxy.s3.operation import Deleted, DeleteFailure, DeleteObject, DeleteObjects, KeyToDelete, ObjectsDeleted
 from s3o_proxy.s3.xml import parse_delete
 
@@ -36,6 +36,9 @@ async def delete_objects(context: Context, operation: DeleteObjects) -> ObjectsD
 
 
 async def _delete_one(context: Context, bucket: str, target: KeyToDelete) -> DeleteFailure | None:
+    if target.version_id not in ("", "null"):  # Without versioning an object has one version, and `null` is its name.
+        missing = S3Error("NoSuchVersion")
+        return DeleteFailure(target.key, missing.code, missing.message)
     try:
         await delete_object(context, DeleteObject(bucket, target.key, target.conditions))
     except DomainError as error:

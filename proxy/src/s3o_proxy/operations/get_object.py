@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s3o_proxy.domain.errors import BackendNotFound, NoCopyReadable, NoSuchKey
+from s3o_proxy.domain.errors import BackendNotFound, NoCopyReadable, NoSuchKey, PreconditionFailed
 from s3o_proxy.domain.model import StoredObject
 from s3o_proxy.domain.ranges import part_range, resolve
 from s3o_proxy.domain.read_conditions import Reading, evaluate
@@ -49,6 +49,15 @@ def _wanted_range(operation: GetObject, found: StoredObject) -> tuple[tuple[int,
     if operation.part_number is not None:
         count = len(found.part_sizes) or None
         return part_range(found.part_sizes, operation.part_number, found.size_bytes), count
-    if operation.range is not None:
+    if operation.range is not None and _range_applies(operation, found):
         return resolve(operation.range, found.size_bytes), None
     return None, None
+
+
+def _range_applies(operation: GetObject, found: StoredObject) -> bool:
+    """If-Range (RFC 9110 §13.1.5): of an object that is another one by now, the client needs the whole."""
+    try:
+        evaluate(operation.range_conditions, found.etag, found.modified_ms)
+    except PreconditionFailed:
+        return False
+    return True
