@@ -97,7 +97,11 @@ async def connected(port: int, *, receive_buffer_bytes: int | None = None, tls: 
     if receive_buffer_bytes is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
     connection.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+    try:
+        await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+    except OSError:
+        connection.close()
+        raise
     name = "localhost" if tls is not None else None
     reader, writer = await asyncio.open_connection(sock=connection, ssl=tls, server_hostname=name, limit=1024 * 1024)
     try:
