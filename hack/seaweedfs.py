@@ -143,14 +143,21 @@ class Server:
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _READY_TIMEOUT_S
         while self.process.poll() is None and time.monotonic() < deadline:
-            try:
-                with urlopen(f"{self.endpoint}/healthz", timeout=1) as answer:
-                    if answer.status == 200:
-                        return
-            except (URLError, OSError):
-                time.sleep(0.05)
+            if self._is_ready():
+                return
+            time.sleep(0.05)
         log = (self.directory / "weed.log").read_text(errors="replace")[-2000:]
         raise SeaweedFSFailed(f"SeaweedFS in {self.directory} did not become ready; its log ends:\n{log}")
+
+    def _is_ready(self) -> bool:
+        """S3 answers, and its master has heard of the volumes: before that, what is stored there cannot be read."""
+        try:
+            with urlopen(f"{self.endpoint}/healthz", timeout=1):
+                pass
+            with urlopen(f"http://127.0.0.1:{self.listeners['master.port']}/dir/status", timeout=1) as answer:
+                return bool(json.load(answer)["Topology"].get("DataCenters"))
+        except (URLError, OSError):
+            return False
 
 
 def find_weed() -> str:
@@ -186,6 +193,8 @@ def _command(directory: Path, listeners: dict[str, int], sockets: Path) -> list[
         "-ip.bind=127.0.0.1",
         *(f"-{name}={port}" for name, port in listeners.items()),
         "-master.telemetry=false",
+        # A cluster of one: without an election, whose outcome the other parts would wait for in steps of seconds.
+        "-master.peers=none",
         "-master.volumeSizeLimitMB=1024",
         # A volume is no larger than what is in it, and every bucket has its own.
         "-volume.max=10000",
