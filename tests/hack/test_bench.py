@@ -223,21 +223,35 @@ def test_the_table_shows_medians_in_the_unit_of_each_case() -> None:
 
 
 def _bench(*options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(ROOT / "hack/bench/bench.py"), "--without-nginx", "--database", "sqlite", *options]
+    command = [sys.executable, str(ROOT / "hack/bench/bench.py"), "--without-nginx", *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def test_every_case_runs_and_every_answer_is_right() -> None:
-    with _bench("--rounds", "1", "--seconds", "0.2", "--connections", "4") as bench:
-        printed, errors = bench.communicate(timeout=120)
+    rows = _rows("--database", "sqlite", "--connections", "4")
 
+    assert [row["operation"] for row in rows] == [case.title for case in CASES]
+    assert {row["database"] for row in rows} == {"-"}
+
+
+def test_the_time_of_postgresql_is_counted_beside_ours() -> None:
+    (row,) = _rows("--database", "postgres", "--only", "put4k")
+
+    assert float(row["database"]) > 0
+
+
+def _rows(*options: str) -> list[dict[str, str]]:
+    """The table of a short run, by the first column of each name."""
+    with _bench("--rounds", "1", "--seconds", "0.2", *options) as bench:
+        printed, errors = bench.communicate(timeout=120)
     assert bench.returncode == 0, errors
-    assert [line.split("|")[1].strip() for line in printed.splitlines()[2:]] == [case.title for case in CASES]
+    names, _, *lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines()]
+    return [dict(zip(reversed(names), reversed(line), strict=True)) for line in lines]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_ends_every_process_that_it_started(number: signal.Signals) -> None:
-    with _bench("--seconds", "60", "--only", "get4k") as bench:
+    with _bench("--database", "sqlite", "--seconds", "60", "--only", "get4k") as bench:
         assert bench.stderr is not None
         assert any("measured on core" in line for line in bench.stderr), "it ended without having begun"
         children = psutil.Process(bench.pid).children(recursive=True)
