@@ -99,6 +99,18 @@ async def test_an_invalid_change_is_refused_whole_and_named_once(
     assert live.current.backend("c") is not None
 
 
+async def test_the_end_of_a_fault_is_told_too(
+    live: LiveConfig, adopted: Adopted, directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    write(directory, "buckets.yaml", "a: [")
+    await live.look(adopted)
+    write(directory, "buckets.yaml", bucket("photos"))
+    await live.look(adopted)
+    assert live.current.generation == 1
+    assert caplog.records[-1].getMessage() == "the files are valid again and say what is served"
+
+
 async def test_what_needs_a_restart_is_refused(
     live: LiveConfig, adopted: Adopted, directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -86,6 +86,8 @@ class LiveConfig:
             self.current = new
             self._meter.config_accepted(new.generation)
             log.info("configuration generation %d is served", new.generation, extra={"generation": new.generation, "digest": new.digest})
+        elif self._last_refusal:
+            log.info("the files are valid again and say what is served", extra={"generation": new.generation})
         self._last_refusal = ()
 
     def _signature(self) -> tuple[tuple[object, ...], ...]:
