@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 import pytest
@@ -14,12 +14,21 @@ from hypothesis import strategies as st
 from tests.support.ledger import BUCKET, NOW_MS, an_object, an_upload, put
 
 from s3o_proxy.domain.model import ListedObject, ListPage, ListQuery, UploadsPage
+from s3o_proxy.metadata import listing
 from s3o_proxy.metadata.port import Metadata
 
 # Letters at the edges of the encoding, wildcards of LIKE, and delimiters often enough that groups arise.
 LETTERS = st.sampled_from("//aab-%_\\é\ud7ff\ue000\uffff\U00010000\U0010ffff\x01")
 KEYS = st.text(LETTERS, min_size=1, max_size=7)
 DELIMITERS = st.sampled_from(["", "/", "a", "a/", "//", "%", "\ud7ff", "\U0010ffff", "\U0010ffff\U0010ffff"])
+QUERIES = st.builds(
+    ListQuery,
+    bucket=st.just(""),
+    prefix=st.just("") | st.text(LETTERS, max_size=3),
+    delimiter=DELIMITERS,
+    after=st.just("") | KEYS,
+    limit=st.integers(0, 6),
+)
 fresh_buckets = (f"bucket-{number}" for number in count())
 
 
@@ -49,17 +58,25 @@ async def fill(ledger: Metadata, keys: Iterable[str], bucket: str) -> None:
             group.create_task(put(ledger, f"{bucket}~{key}", key, bucket=bucket))
 
 
+@pytest.fixture(params=["reading", "seeking"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How grouped pages are made: as they come, or from the second entry on by seeking alone."""
+    if request.param == "seeking":
+        monkeypatch.setattr(listing, "FIRST_CHUNK", 1)
+        monkeypatch.setattr(listing, "WORTH_READING", 0)
+    return str(request.param)
+
+
 def entries(page: ListPage) -> list[str]:
     return sorted([*(listed.key for listed in page.objects), *page.prefixes], key=str.encode)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sets(KEYS, max_size=40), st.lists(st.tuples(KEYS | st.just(""), DELIMITERS, KEYS | st.just(""), st.integers(0, 6)), max_size=8))
-async def test_pages_are_what_the_model_says(ledger: Metadata, keys: set[str], questions: list[tuple[str, str, str, int]]) -> None:
+@given(st.sets(KEYS, max_size=40), st.lists(QUERIES, max_size=8))
+async def test_pages_are_what_the_model_says(ledger: Metadata, way: str, keys: set[str], queries: list[ListQuery]) -> None:
     bucket = next(fresh_buckets)
     await fill(ledger, keys, bucket)
-    for prefix, delimiter, after, limit in questions:
-        query = ListQuery(bucket, prefix[:3], delimiter, after, limit)
+    for query in (replace(query, bucket=bucket) for query in queries):
         page, model = await ledger.list_objects(query), expected(keys, query)
         assert entries(page) == model.entries
         assert page.truncated == model.truncated
@@ -67,19 +84,19 @@ async def test_pages_are_what_the_model_says(ledger: Metadata, keys: set[str], q
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sets(KEYS, max_size=40), st.sampled_from(["", "a", "/", "a/"]), DELIMITERS, st.integers(1, 5))
-async def test_paging_through_shows_everything_once(ledger: Metadata, keys: set[str], prefix: str, delimiter: str, limit: int) -> None:
-    bucket = next(fresh_buckets)
-    await fill(ledger, keys, bucket)
+@given(st.sets(KEYS, max_size=40), QUERIES, st.integers(1, 5))
+async def test_paging_through_shows_everything_once(ledger: Metadata, way: str, keys: set[str], query: ListQuery, limit: int) -> None:
+    query = replace(query, bucket=next(fresh_buckets), limit=limit)
+    await fill(ledger, keys, query.bucket)
     seen: list[str] = []
-    after = ""
+    after = query.after
     while True:
-        page = await ledger.list_objects(ListQuery(bucket, prefix, delimiter, after, limit))
+        page = await ledger.list_objects(replace(query, after=after))
         seen += entries(page)
         if not page.truncated:
             break
         after = page.last
-    assert seen == expected(keys, ListQuery(bucket, prefix, delimiter, limit=1000)).entries
+    assert seen == expected(keys, replace(query, limit=1000)).entries
 
 
 async def test_a_listed_object_is_described(ledger: Metadata) -> None:
@@ -120,6 +137,18 @@ async def test_a_page_that_ends_with_the_last_entry_is_not_truncated(ledger: Met
 async def test_where_a_grouped_listing_goes_on(ledger: Metadata, after: str, shown: list[str]) -> None:
     await fill(ledger, ["a/1", "a/2", "b", "c/1"], BUCKET)
     assert entries(await ledger.list_objects(ListQuery(BUCKET, delimiter="/", after=after))) == shown
+
+
+async def test_a_page_over_large_and_small_groups_and_keys(ledger: Metadata) -> None:
+    """Long enough that a page begins by reading and goes on by seeking."""
+    keys = [f"{letter}{number:03}" for letter in "ac" for number in range(150)] + [f"b/{number:03}" for number in range(700)]
+    keys += [f"d{number:02}/{below}" for number in range(40) for below in range(8)]
+    for start in range(0, len(keys), 400):
+        await fill(ledger, keys[start : start + 400], BUCKET)
+    for limit in (149, 150, 151, 152, 300, 301, 340, 341, 342):
+        page = await ledger.list_objects(ListQuery(BUCKET, delimiter="/", limit=limit))
+        model = expected(keys, ListQuery(BUCKET, delimiter="/", limit=limit))
+        assert (entries(page), page.truncated, page.last) == (model.entries, model.truncated, model.entries[-1])
 
 
 @pytest.mark.parametrize("delimiter", ["", "/"])

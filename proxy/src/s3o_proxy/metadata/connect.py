@@ -32,12 +32,13 @@ _SESSION: Mapping[str, str] = {
 }
 _BATCHES: Mapping[str, str] = {
     "statement_timeout": str(STATEMENT_TIMEOUT_MS),
-    # Every statement goes by an index from a batch of keys; a plan that was made while a table was small must not outlive that.
+    # Every statement goes by an index from a batch of keys, however small its tables are when it is planned.
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "enable_material": "off",
+    "enable_bitmapscan": "off",
 }
 _SURVEY: Mapping[str, str] = {"statement_timeout": str(SURVEY_TIMEOUT_MS)}
 
@@ -64,7 +65,7 @@ def dial_with(config: DatabaseConfig, secrets: Mapping[str, str], *, read_only: 
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=command_timeout_s,
             statement_cache_size=256,
-            max_cached_statement_lifetime=0,
+            max_cached_statement_lifetime=300,
         )
         try:
             await connection.execute(_SET, list(session), list(session.values()))

@@ -4,8 +4,8 @@ There is no timer: whatever arrived while a transaction was running is the next 
 commit is shared by many; alone, a member is a batch of one and waits for nobody.
 
 Lock order, everywhere: the names of all members (sorted, in one statement) → rows → backends' rows in name order → usage in
-backend order. So two processes never wait for each other in a circle; should they still, the database picks a victim and its
-members are tried again one by one.
+backend order. So two processes never wait for each other in a circle; should they still, the database picks a victim, which is
+tried again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MOST_MEMBERS = 256
 """Per transaction: the gain of sharing a commit is had long before, and PostgreSQL's table of locks is not endless."""
 
 MOST_TRIES = 5
-"""Of one member alone, when the database rolls it back by chance."""
+"""Of one transaction, when the database rolls it back by chance."""
 
 
 class Transactor(Protocol):
@@ -117,13 +117,15 @@ class Lane:
             # The loop is closing, in the middle of it.
             _refuse(batch, OutcomeUnknown("the transaction was cancelled"))
             raise
-        except Exception as error:  # noqa: BLE001 - handed to whoever waits, or the members are tried one by one
+        except Exception as error:  # noqa: BLE001 - handed to whoever waits, or to fewer members
             if len(batch) == 1 or _concerns_all(error):
                 _refuse(batch, error)
                 return
-            log.warning("a batch failed, its members are tried one by one", extra={"members": len(batch), "error": str(error)})
-            for one in batch:
-                await self._flush([one])
+            # One member is to blame: halves find it in a few transactions, and everybody keeps their order.
+            log.warning("a batch failed and is tried in halves", extra={"members": len(batch), "error": str(error)})
+            middle = len(batch) // 2
+            await self._flush(batch[:middle])
+            await self._flush(batch[middle:])
             return
         for one, outcome in zip(batch, outcomes, strict=True):
             if one.future.done():
@@ -138,7 +140,7 @@ class Lane:
             try:
                 return await self._transactor.transact(self._transaction(batch))
             except Refused as error:
-                if not error.by_chance or len(batch) > 1 or tried == MOST_TRIES:
+                if not error.by_chance or tried == MOST_TRIES:
                     raise
         raise AssertionError("unreachable")
 

@@ -4,32 +4,73 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from s3o_proxy.domain.keyrange import JUST_BEHIND, key_range, successor
+from s3o_proxy.domain.keyrange import JUST_BEHIND, KeyRange, key_range, successor
 from s3o_proxy.domain.model import ListedObject, ListedUpload, ListPage, ListQuery, Upload, UploadsPage
 from s3o_proxy.metadata.records import listed_object, listed_upload, upload
-from s3o_proxy.metadata.story import Steps, ask
+from s3o_proxy.metadata.story import Row, Steps, ask
+
+FIRST_CHUNK = 100
+WORTH_READING = 4
+"""Rows read for each entry, up to which reading on is cheaper than seeking from entry to entry."""
 
 
 def list_objects(query: ListQuery) -> Steps[ListPage]:
     span = key_range(query.prefix, query.delimiter, query.after)
     if query.limit <= 0 or span.empty:
         return ListPage((), (), truncated=False, last="")
-    page: dict[str, object] = {"bucket": query.bucket, "start": span.start, "stop": span.stop, "count": query.limit + 1}
-    if not query.delimiter:
-        rows = yield from ask("list_keys", **page)
+    wanted = query.limit + 1
+    if query.delimiter:
+        entries = yield from _grouped(query, span, wanted)
     else:
-        rows = yield from ask("list_groups", **page, **_grouping(query.prefix, query.delimiter))
-    objects: list[ListedObject] = []
-    prefixes: list[str] = []
-    last = ""
-    for row in rows[: query.limit]:
-        if row["size_bytes"] is not None:
-            last = row["key"]
-            objects.append(listed_object(row))
-        else:
-            last = common_prefix(row["key"], query.prefix, query.delimiter)
-            prefixes.append(last)
-    return ListPage(tuple(objects), tuple(prefixes), truncated=len(rows) > query.limit, last=last)
+        rows = yield from ask("list_keys", bucket=query.bucket, start=span.start, stop=span.stop, count=wanted)
+        entries = [listed_object(row) for row in rows]
+    page = entries[: query.limit]
+    last = page[-1] if page else ""
+    return ListPage(
+        objects=tuple(entry for entry in page if not isinstance(entry, str)),
+        prefixes=tuple(entry for entry in page if isinstance(entry, str)),
+        truncated=len(entries) > query.limit,
+        last=last if isinstance(last, str) else last.key,
+    )
+
+
+def _grouped(query: ListQuery, span: KeyRange, wanted: int) -> Steps[list[ListedObject | str]]:
+    """Keys and common prefixes (as str), in order.
+
+    Keys that stand beside each other are read in one scan. Where many lie below few prefixes, the rest of the page is a walk that
+    seeks from entry to entry; so what a page costs depends on its entries alone, never on what lies below them.
+    """
+    entries: list[ListedObject | str] = []
+    start, chunk = span.start, min(FIRST_CHUNK, wanted)
+    while len(entries) < wanted and start < span.stop:
+        before = len(entries)
+        rows = yield from ask("list_keys", bucket=query.bucket, start=start, stop=span.stop, count=chunk)
+        for row in rows:
+            start = _add(entries, row, query, start)
+        if len(rows) < chunk:
+            return entries
+        if (len(entries) - before) * WORTH_READING < len(rows):
+            break
+        chunk = wanted - len(entries)
+    if len(entries) < wanted and start < span.stop:
+        page = {"bucket": query.bucket, "start": start, "stop": span.stop, "count": wanted - len(entries)}
+        for row in (yield from ask("list_groups", **page, **_grouping(query.prefix, query.delimiter))):
+            start = _add(entries, row, query, start)
+    return entries
+
+
+def _add(entries: list[ListedObject | str], row: Row, query: ListQuery, start: str) -> str:
+    """Add the entry for one key, unless it was there; returns where the listing goes on behind it."""
+    key: str = row["key"]
+    if key < start:
+        return start  # below the common prefix that was added last
+    at = key.find(query.delimiter, len(query.prefix))
+    if at < 0:
+        entries.append(listed_object(row))
+        return key + JUST_BEHIND
+    entry = key[: at + len(query.delimiter)]
+    entries.append(entry)
+    return successor(entry)
 
 
 def list_uploads(bucket: str, prefix: str, delimiter: str, after_key: str, after_upload_id: str, limit: int) -> Steps[UploadsPage]:

@@ -66,12 +66,19 @@ def migrate_sqlite(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
-def refuse_other_schema(connection: sqlite3.Connection) -> None:
+async def check_postgres(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     """For who only reads and so does not migrate."""
-    check_schema(connection.execute(NEWEST).fetchone()[0], "sqlite")
+    migrated = await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL")
+    _refuse_other_than_newest(await connection.fetchval(NEWEST) if migrated else 0, "postgres")
 
 
-def check_schema(found: int, dialect: Dialect) -> None:
+def check_sqlite(connection: sqlite3.Connection) -> None:
+    """For who only reads and so does not migrate."""
+    migrated = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations'").fetchone()
+    _refuse_other_than_newest(connection.execute(NEWEST).fetchone()[0] if migrated else 0, "sqlite")
+
+
+def _refuse_other_than_newest(found: int, dialect: Dialect) -> None:
     if _missing(found, dialect):
         raise MetadataError(f"the database has schema {found}, older than this program's: start the proxy once, it migrates")
 

@@ -41,7 +41,7 @@ def commit_parts(members: Sequence[CommitPart], book: Book) -> Steps[list[Domain
 
     numbers: list[Values] = [{"upload_id": upload_id, "part_number": part_number} for upload_id, part_number in landed]
     for row in (yield from ask_each("replaced_parts", numbers)):
-        book.move(backends[row["upload_id"]], reserved=-row["stored_bytes"])
+        book.move(backends[row["upload_id"]], reserved=-(row["stored_bytes"] or 0))
     now_ms = max((m.part.modified_ms for m in members), default=0)
     for row in (yield from ask_each("take_dead_attempts", numbers, now_ms=now_ms)):
         book.move(row["backend"], reserved=-row["size_bytes"])

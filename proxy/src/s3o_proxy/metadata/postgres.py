@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from s3o_proxy.domain.errors import MetadataError, MetadataUnavailable
 from s3o_proxy.metadata.errors import DRIVER_ERRORS, Refused, says_gone, translated, translated_at_commit
-from s3o_proxy.metadata.migrate import NEWEST, check_schema, migrate_postgres
+from s3o_proxy.metadata.migrate import check_postgres, migrate_postgres
 from s3o_proxy.metadata.statements import load_statements
 from s3o_proxy.metadata.story import Row, Statement, Steps
 
@@ -47,7 +47,7 @@ class PostgresEngine:
             if connection.get_server_version().major < OLDEST_VERSION:
                 raise MetadataError(f"PostgreSQL {connection.get_server_version().major} is too old: {OLDEST_VERSION} is needed")
             if self._read_only:
-                check_schema(await connection.fetchval(NEWEST), "postgres")
+                await check_postgres(connection)
             else:
                 await migrate_postgres(connection)
         except DRIVER_ERRORS as error:

@@ -73,14 +73,9 @@ def object_values(new: NewObject) -> Values:
 
 
 def listed_object(row: Row) -> ListedObject:
-    return ListedObject(
-        key=row["key"],
-        size_bytes=row["size_bytes"],
-        etag=row["etag"],
-        modified_ms=row["modified_ms"],
-        checksum_algorithms=tuple(orjson.loads(row["checksums"])),
-        checksum_type=row["checksum_type"],
-    )
+    # By position: a page has a thousand of them.
+    key, size_bytes, etag, modified_ms, checksums, checksum_type = row
+    return ListedObject(key, size_bytes, etag, modified_ms, tuple(orjson.loads(checksums)), checksum_type)
 
 
 def intent_values(intent: Intent) -> Values:

@@ -17,7 +17,7 @@ from typing import TypeVar, cast
 
 from s3o_proxy.domain.errors import MetadataError
 from s3o_proxy.metadata.errors import translated, translated_at_commit
-from s3o_proxy.metadata.migrate import migrate_sqlite, refuse_other_schema
+from s3o_proxy.metadata.migrate import check_sqlite, migrate_sqlite
 from s3o_proxy.metadata.statements import Compiled, load_statements
 from s3o_proxy.metadata.story import Row, Statement, Steps
 
@@ -46,7 +46,7 @@ class SQLiteEngine:
                 migrate_sqlite(self._writer)
             self._point_reader = self._connect(path, read_only=True)
             self._scanner = self._connect(path, read_only=True)
-            refuse_other_schema(self._point_reader)
+            check_sqlite(self._point_reader)
         except BaseException as error:
             self._release()
             if isinstance(error, sqlite3.Error):

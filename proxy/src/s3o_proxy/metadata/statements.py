@@ -10,10 +10,15 @@ and serves both engines. Where they must differ, a second one is headed `-- name
 What differs everywhere is a macro in double braces:
 
     batch(a text, b bigint)   rows that came as one JSON array in the parameter `batch`, under the alias `batch`
+    among(a text)             for `x {{among(a text)}}`: x is one of the batch's values of `a`
     for_no_key_update         lock the rows read (nothing on SQLite: it has one writer)
     skip_locked               lock them, leaving out those that another transaction holds
     strpos                    the function that finds a text in a text
     text, identity            column types (for migrations)
+
+PostgreSQL keeps the plan of a prepared statement, and may have made it while a table held five rows. So a statement leaves it no
+choice: the batch comes first, and each of its rows finds its match by an index. That is what `among`, and LATERAL with OFFSET 0
+where a key has two columns, are for; a plain join could start from the table and read all of it.
 """
 
 from __future__ import annotations
@@ -103,6 +108,9 @@ def translate(sql: str, dialect: Dialect) -> str:
     def expand(match: re.Match[str]) -> str:
         if match["name"] == "batch":
             return _batch(match["arguments"], dialect)
+        if match["name"] == "among":
+            values = f"SELECT batch.{match['arguments'].split()[0]} FROM {_batch(match['arguments'], dialect)}"  # noqa: S608 - our own words
+            return f"= ANY (ARRAY({values}))" if dialect == "postgres" else f"IN ({values})"
         return _WORDS[dialect][match["name"]]
 
     return _MACRO.sub(expand, sql)

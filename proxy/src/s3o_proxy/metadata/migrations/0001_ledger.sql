@@ -141,6 +141,10 @@ CREATE TABLE cleanup_queue (
     last_error {{text}} DEFAULT '' NOT NULL
 )
 
+-- @postgres
+-- A queue: without frequent sweeps every claim would step over the dead rows of all that went before.
+ALTER TABLE cleanup_queue SET (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0)
+
 CREATE INDEX cleanup_due ON cleanup_queue (due_ms, item_id)
 
 CREATE INDEX cleanup_of_bytes ON cleanup_queue (backend, storage_key)

@@ -20,7 +20,7 @@ RETURNING item_id, backend, storage_key, backend_upload_id, size_bytes, reason, 
 -- finish_cleanup --
 -- Take rows out whose bytes are gone; whoever deletes the row lowers the counter.
 DELETE FROM cleanup_queue
-WHERE cleanup_queue.item_id IN (SELECT batch.item_id FROM {{batch(item_id bigint)}})
+WHERE cleanup_queue.item_id {{among(item_id bigint)}}
 RETURNING backend, size_bytes
 
 -- retry_cleanup --
@@ -28,12 +28,12 @@ RETURNING backend, size_bytes
 UPDATE cleanup_queue SET
     attempts = attempts + 1, last_error = batch.error, due_ms = batch.next_try_ms, claimed_by = '', claimed_until_ms = 0
 FROM {{batch(item_id bigint, error text, next_try_ms bigint)}}
-WHERE cleanup_queue.item_id = batch.item_id
+WHERE cleanup_queue.item_id = batch.item_id AND cleanup_queue.item_id {{among(item_id bigint)}}
 
 -- take_cleanup --
 -- Take rows out of the queue, to be buried.
 DELETE FROM cleanup_queue
-WHERE cleanup_queue.item_id IN (SELECT batch.item_id FROM {{batch(item_id bigint)}})
+WHERE cleanup_queue.item_id {{among(item_id bigint)}}
 RETURNING item_id, backend, storage_key, backend_upload_id, size_bytes, reason, attempts
 
 -- bury_cleanup --

@@ -8,22 +8,44 @@ FROM {{batch(bucket text, key text)}}
 JOIN objects ON objects.bucket = batch.bucket AND objects.key = batch.key
 LEFT JOIN copies ON copies.bucket = objects.bucket AND copies.key = objects.key
 
--- current_etags --
--- What conditions are decided against.
-SELECT objects.bucket, objects.key, objects.etag
+-- find_objects @postgres --
+-- Committed objects by key, one row per copy.
+SELECT
+    object.bucket, object.key, object.write_id, object.size_bytes, object.etag, object.modified_ms, object.headers, object.user_metadata,
+    object.checksums, object.checksum_type, object.content_hash, object.part_sizes,
+    copies.backend, copies.storage_key, copies.size_bytes AS stored_bytes
 FROM {{batch(bucket text, key text)}}
-JOIN objects ON objects.bucket = batch.bucket AND objects.key = batch.key
+CROSS JOIN LATERAL (SELECT * FROM objects WHERE objects.bucket = batch.bucket AND objects.key = batch.key OFFSET 0) AS object
+LEFT JOIN copies ON copies.bucket = object.bucket AND copies.key = object.key
+
+-- current_etags --
+-- What conditions are decided against: no ETag where there is no object.
+SELECT batch.bucket, batch.key, (
+    SELECT objects.etag FROM objects WHERE objects.bucket = batch.bucket AND objects.key = batch.key
+) AS etag
+FROM {{batch(bucket text, key text)}}
 
 -- take_intents --
 -- Consume the intents of writes: whoever deletes the row decides what becomes of its bytes.
 DELETE FROM intents
-WHERE intents.upload_id = '' AND intents.write_id IN (SELECT batch.write_id FROM {{batch(write_id text)}})
+WHERE intents.upload_id = '' AND intents.write_id {{among(write_id text)}}
 RETURNING write_id, backend, storage_key, size_bytes
 
 -- displace_copies --
 -- Take the copies of keys out; their bytes are orphans from now on.
 DELETE FROM copies
 WHERE (copies.bucket, copies.key) IN (SELECT batch.bucket, batch.key FROM {{batch(bucket text, key text)}})
+RETURNING bucket, key, backend, storage_key, size_bytes
+
+-- displace_copies @postgres --
+-- Take the copies of keys out; their bytes are orphans from now on.
+DELETE FROM copies
+WHERE copies.ctid = ANY (ARRAY(
+    SELECT found.row_id FROM {{batch(bucket text, key text)}}
+    CROSS JOIN LATERAL (
+        SELECT copies.ctid AS row_id FROM copies WHERE copies.bucket = batch.bucket AND copies.key = batch.key OFFSET 0
+    ) AS found
+))
 RETURNING bucket, key, backend, storage_key, size_bytes
 
 -- put_objects --
@@ -51,6 +73,17 @@ FROM {{batch(bucket text, key text, backend text, storage_key text, size_bytes b
 -- Take objects out; their copies are out already.
 DELETE FROM objects
 WHERE (objects.bucket, objects.key) IN (SELECT batch.bucket, batch.key FROM {{batch(bucket text, key text)}})
+RETURNING bucket, key
+
+-- remove_objects @postgres --
+-- Take objects out; their copies are out already.
+DELETE FROM objects
+WHERE objects.ctid = ANY (ARRAY(
+    SELECT found.row_id FROM {{batch(bucket text, key text)}}
+    CROSS JOIN LATERAL (
+        SELECT objects.ctid AS row_id FROM objects WHERE objects.bucket = batch.bucket AND objects.key = batch.key OFFSET 0
+    ) AS found
+))
 RETURNING bucket, key
 
 -- put_intents --

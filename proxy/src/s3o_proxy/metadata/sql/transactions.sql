@@ -10,7 +10,7 @@ SELECT batch.name FROM {{batch(name text)}} WHERE 0
 -- lock_backends --
 -- Hold the backends that are about to grant space, in name order.
 SELECT backends.name FROM backends
-WHERE backends.name IN (SELECT batch.name FROM {{batch(name text)}})
+WHERE backends.name {{among(name text)}}
 ORDER BY backends.name
 {{for_no_key_update}}
 
@@ -24,7 +24,7 @@ ON CONFLICT (name) DO NOTHING
 -- What backends hold in all, over their stripes.
 SELECT usage.backend, CAST(sum(usage.used_bytes + usage.orphan_bytes + usage.reserved_bytes) AS bigint) AS held_bytes
 FROM usage
-WHERE usage.backend IN (SELECT batch.name FROM {{batch(name text)}})
+WHERE usage.backend {{among(name text)}}
 GROUP BY usage.backend
 
 -- settle_usage --

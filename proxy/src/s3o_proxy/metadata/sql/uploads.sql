@@ -1,7 +1,7 @@
 -- count_uploads --
 -- How many uploads are in progress in buckets.
 SELECT uploads.bucket, count(*) AS uploads FROM uploads
-WHERE uploads.bucket IN (SELECT batch.bucket FROM {{batch(bucket text)}})
+WHERE uploads.bucket {{among(bucket text)}}
 GROUP BY uploads.bucket
 
 -- put_uploads --
@@ -19,7 +19,7 @@ FROM {{batch(upload_id text, bucket text, key text, write_id text, backend text,
 -- Record the backend's own ids.
 UPDATE uploads SET backend_upload_id = batch.backend_upload_id
 FROM {{batch(upload_id text, backend_upload_id text)}}
-WHERE uploads.upload_id = batch.upload_id
+WHERE uploads.upload_id = batch.upload_id AND uploads.upload_id {{among(upload_id text)}}
 RETURNING uploads.upload_id
 
 -- find_uploads --
@@ -28,9 +28,9 @@ SELECT
     uploads.upload_id, uploads.bucket, uploads.key, uploads.write_id, uploads.backend, uploads.storage_key, uploads.backend_upload_id,
     uploads.initiated_ms, uploads.headers, uploads.user_metadata, uploads.checksum_algorithm, uploads.checksum_type, uploads.state, uploads.owner,
     coalesce(leases.expires_ms, 0) AS owner_expires_ms
-FROM {{batch(upload_id text)}}
-JOIN uploads ON uploads.upload_id = batch.upload_id
+FROM uploads
 LEFT JOIN leases ON leases.name = 'instance/' || uploads.owner
+WHERE uploads.upload_id {{among(upload_id text)}}
 
 -- stale_uploads --
 -- The oldest uploads, except those that somebody who lives is completing.
@@ -50,57 +50,56 @@ LIMIT :count
 -- Note who is completing uploads, or that nobody is.
 UPDATE uploads SET state = batch.state, owner = batch.owner
 FROM {{batch(upload_id text, state text, owner text)}}
-WHERE uploads.upload_id = batch.upload_id
+WHERE uploads.upload_id = batch.upload_id AND uploads.upload_id {{among(upload_id text)}}
 
 -- remove_parts --
 -- Take the parts of uploads out.
 DELETE FROM parts
-WHERE parts.upload_id IN (SELECT batch.upload_id FROM {{batch(upload_id text)}})
+WHERE parts.upload_id {{among(upload_id text)}}
 RETURNING upload_id, stored_bytes
 
 -- remove_part_intents --
 -- Take the unfinished parts of uploads out.
 DELETE FROM intents
-WHERE intents.upload_id <> '' AND intents.upload_id IN (SELECT batch.upload_id FROM {{batch(upload_id text)}})
+WHERE intents.upload_id <> '' AND intents.upload_id {{among(upload_id text)}}
 RETURNING upload_id, size_bytes
 
 -- remove_uploads --
 -- Take uploads out; nothing refers to them any more.
 DELETE FROM uploads
-WHERE uploads.upload_id IN (SELECT batch.upload_id FROM {{batch(upload_id text)}})
+WHERE uploads.upload_id {{among(upload_id text)}}
 
 -- uploads_of_intents --
 -- To which uploads intents belong.
-SELECT DISTINCT intents.upload_id
-FROM {{batch(write_id text)}}
-JOIN intents ON intents.write_id = batch.write_id
-WHERE intents.upload_id <> ''
+SELECT DISTINCT intents.upload_id FROM intents
+WHERE intents.upload_id <> '' AND intents.write_id {{among(write_id text)}}
 
 -- take_part_intents --
 -- Consume the intents of parts.
 DELETE FROM intents
-WHERE intents.upload_id <> '' AND intents.write_id IN (SELECT batch.write_id FROM {{batch(write_id text)}})
+WHERE intents.upload_id <> '' AND intents.write_id {{among(write_id text)}}
 RETURNING write_id, upload_id, part_number, backend, size_bytes
 
 -- disown_part_intents --
 -- Give up parts that may have landed: they stay reserved, as those of a dead owner do.
 UPDATE intents SET owner = ''
-WHERE intents.upload_id <> '' AND intents.write_id IN (SELECT batch.write_id FROM {{batch(write_id text)}})
+WHERE intents.upload_id <> '' AND intents.write_id {{among(write_id text)}}
 
 -- take_dead_attempts --
 -- Consume other attempts at parts whose owners' leases have ended.
 DELETE FROM intents
 WHERE
-    intents.upload_id <> ''
+    intents.upload_id <> '' AND intents.upload_id {{among(upload_id text)}}
     AND (intents.upload_id, intents.part_number) IN (SELECT batch.upload_id, batch.part_number FROM {{batch(upload_id text, part_number integer)}})
     AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.name = 'instance/' || intents.owner AND leases.expires_ms > :now_ms)
 RETURNING backend, size_bytes
 
 -- replaced_parts --
 -- What parts of these numbers hold now.
-SELECT parts.upload_id, parts.part_number, parts.stored_bytes
+SELECT batch.upload_id, (
+    SELECT parts.stored_bytes FROM parts WHERE parts.upload_id = batch.upload_id AND parts.part_number = batch.part_number
+) AS stored_bytes
 FROM {{batch(upload_id text, part_number integer)}}
-JOIN parts ON parts.upload_id = batch.upload_id AND parts.part_number = batch.part_number
 
 -- put_parts --
 -- Record parts that landed, replacing earlier ones of their numbers.
