@@ -12,10 +12,15 @@ CRDS = ROOT / "crds" / "src" / "s3o_crds"
 SPECIFIED_THROUGH = {
     "tests/crds/test_rules.py": {"crds": ["v1alpha1/backend.py", "v1alpha1/bucket.py", "v1alpha1/orchestrator.py"]},
     "tests/crds/test_kinds.py": {"crds": ["crdgen/__main__.py", "crdgen/crd.py", "crdgen/editor.py", "crdgen/reference.py"]},
+    "tests/clients/test_boto3_objects.py": {"proxy": ["app.py"]},
     "tests/proxy/auth/test_authenticate.py": {"proxy": ["auth/canonical.py", "auth/presigned_v2.py"]},
     "tests/proxy/http/test_endpoint.py": {"proxy": ["http/body.py", "http/health.py", "http/respond.py", "http/site.py", "http/status.py"]},
     "tests/proxy/http/test_protocol.py": {"proxy": ["http/deadline.py", "http/head.py", "http/unsent.py"]},
     "tests/proxy/metadata/test_objects.py": {"proxy": ["metadata/finder.py", "metadata/postgres.py", "metadata/records.py"]},
+    "tests/proxy/operations/test_put_object.py": {"proxy": ["operations/context.py", "operations/dispatch.py", "operations/usage_view.py"]},
+    "tests/proxy/operations/test_get_object.py": {"proxy": ["operations/read.py"]},
+    "tests/proxy/operations/test_copy_object.py": {"proxy": ["operations/copied_body.py"]},
+    "tests/proxy/operations/test_multipart.py": {"proxy": ["operations/complete_upload.py"]},
     "tests/proxy/s3/test_router.py": {
         "proxy": ["s3/bucket_requests.py", "s3/object_requests.py", "s3/query.py", "s3/subresources.py", "s3/target.py"]
     },
