@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import ssl
 from collections.abc import AsyncIterator
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from tests.support.edge import HandlerEdge, WireClient, connected, serving
+from tests.support.manifests import self_signed_certificate
 
 from s3o_crds.compiled import ServerConfig
 from s3o_proxy.domain.errors import ClientDisconnected, ClientTimeout
@@ -62,6 +67,29 @@ async def test_pipelined_requests_are_answered_in_order(client: WireClient) -> N
     assert (await client.response()).body == b"PUT /put " + bytes(300_000)
     assert (await client.response()).body == b"PUT /chunked abc"
     assert (await client.response()).body == b"GET /z "
+
+
+async def test_requests_may_be_cut_anywhere(client: WireClient) -> None:
+    chance = random.Random(20260320)
+    for _ in range(100):
+        wire, expected = b"", []
+        for number in range(chance.randint(1, 6)):
+            body = chance.randbytes(chance.choice([0, 1, 100, 9_000, 70_000, 300_000]))
+            target = b"/%d" % number
+            framed = chance.random() < 0.5
+            wire += b"PUT %b HTTP/1.1\r\n" % target + HOST
+            if framed:
+                cut = chance.randint(0, len(body))
+                wire += b"transfer-encoding: chunked\r\n\r\n"
+                wire += b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (body[:cut], body[cut:]) if piece) + b"0\r\n\r\n"
+            else:
+                wire += b"content-length: %d\r\n\r\n" % len(body) + body
+            expected.append(b"PUT %b " % target + body)
+        cuts = sorted(chance.randint(0, len(wire)) for _ in range(chance.randint(0, 8)))
+        for start, end in pairwise([0, *cuts, len(wire)]):
+            client.send(wire[start:end])
+            await asyncio.sleep(0)
+        assert [(await client.response()).body for _ in expected] == expected
 
 
 async def test_a_request_may_come_byte_by_byte(client: WireClient) -> None:
@@ -176,6 +204,31 @@ async def test_what_follows_a_good_request_does_not_spoil_its_answer(client: Wir
     client.send(b"GET /good HTTP/1.1\r\n" + HOST + b"\r\nnonsense\r\n\r\n")
     assert (await client.response()).body == b"GET /good "
     assert (await client.response()).body == b"BadRequest"
+
+
+@pytest.mark.parametrize("endless", [b"0\r\nx-a: " + b"a" * 200_000, b"0\r\n" + b"x-a: b\r\n" * 30_000, b"1;" + b"a" * 200_000])
+async def test_framing_without_end_is_refused(client: WireClient, endless: bytes) -> None:
+    head = b"PUT /a HTTP/1.1\r\n" + HOST + b"transfer-encoding: chunked\r\n\r\n"
+    client.send(head + endless)
+    with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+        await client.response()
+
+
+async def test_chunks_of_one_byte_are_not_kept_one_by_one() -> None:
+    release = asyncio.Event()
+    kept: list[int] = []
+
+    async def slow(exchange: Exchange) -> None:
+        await release.wait()
+        kept.append(len(exchange._pieces))
+        await echo(exchange)
+
+    async with serving(HandlerEdge(slow)) as served, connected(served.port) as client:
+        client.send(b"PUT /a HTTP/1.1\r\n" + HOST + b"transfer-encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 50_000 + b"0\r\n\r\n")
+        await asyncio.sleep(0.2)
+        release.set()
+        assert (await client.response()).body == b"PUT /a " + b"a" * 50_000
+    assert kept[0] < 20
 
 
 # --- the body, at the pace of the slower side ------------------------------------------------------------------------------------
@@ -304,7 +357,8 @@ async def test_a_slow_backend_is_no_stall_of_the_client() -> None:
         assert (await client.response()).body == b"done"
 
 
-async def test_a_client_that_takes_nothing_of_its_answer_is_cut() -> None:
+@pytest.mark.parametrize("over_tls", [False, True])
+async def test_a_client_that_takes_nothing_of_its_answer_is_cut(over_tls: bool, tmp_path: Path) -> None:
     outcome: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
 
     async def endless() -> AsyncIterator[bytes]:
@@ -317,9 +371,38 @@ async def test_a_client_that_takes_nothing_of_its_answer_is_cut() -> None:
         except ClientDisconnected as error:
             outcome.set_result(error)
 
-    async with serving(HandlerEdge(big, QUICK)) as served, connected(served.port, receive_buffer_bytes=65536) as client:
+    ours, theirs = contexts(tmp_path) if over_tls else (None, None)
+    async with serving(HandlerEdge(big, QUICK), ours) as served, connected(served.port, receive_buffer_bytes=65536, tls=theirs) as client:
         client.send(b"GET /a HTTP/1.1\r\n" + HOST + b"\r\n")
         assert isinstance(await asyncio.wait_for(outcome, 5), ClientDisconnected)
+
+
+async def test_a_client_that_takes_its_answer_slowly_but_steadily_gets_it_whole() -> None:
+    """It is slower than the system's buffers are emptied to be filled again: only by them can its progress be seen."""
+    size = 3 * 1024 * 1024
+
+    async def whole() -> AsyncIterator[bytes]:
+        for _ in range(size // 65536):
+            yield bytes(65536)
+
+    async def big(exchange: Exchange) -> None:
+        await exchange.stream(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n" % size, size, whole())
+
+    async with serving(HandlerEdge(big, QUICK)) as served, connected(served.port, receive_buffer_bytes=65536) as client:
+        client.send(b"GET /a HTTP/1.1\r\n" + HOST + b"\r\n")
+        await client.reader.readuntil(b"\r\n\r\n")
+        received = 0
+        while received < size:
+            received += len(await client.reader.readexactly(min(128 * 1024, size - received)))
+            await asyncio.sleep(0.03)
+
+
+def contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """The server's and the client's."""
+    certificate, key = self_signed_certificate(folder)
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.load_cert_chain(certificate, key)
+    return ours, ssl.create_default_context(cafile=str(certificate))
 
 
 # --- disconnects ---------------------------------------------------------------------------------------------------------------------

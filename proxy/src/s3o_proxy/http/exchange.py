@@ -25,6 +25,8 @@ LOW_WATER_BYTES = 128 * 1024
 DRAIN_BYTES = 64 * 1024
 """What is left of a body is read and thrown away up to here, so that the connection can serve again; above, it is closed."""
 
+_TINY_BYTES = 4 * 1024
+
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE = b"connection: close\r\n\r\n"
 
@@ -37,7 +39,9 @@ class Connection(Protocol):
         """No further request is served on it, whatever the client wishes."""
         ...
 
-    def write(self, data: bytes) -> None: ...
+    def write(self, *pieces: bytes) -> None:
+        """All in one call of the system, where the socket takes that much."""
+        ...
 
     async def drain(self) -> None:
         """Returns when the socket takes more. Raises ClientDisconnected when it never will."""
@@ -116,7 +120,10 @@ class Exchange:
         self.received_bytes += len(data)
         if self.done:
             return
-        self._pieces.append(data)
+        if len(data) < _TINY_BYTES and self._pieces and len(self._pieces[-1]) < _TINY_BYTES:
+            self._pieces[-1] += data  # Else a client that sends chunks of one byte would fill the memory with the objects around them.
+        else:
+            self._pieces.append(data)
         self.buffered_bytes += len(data)
         self._wake()
 
@@ -162,7 +169,7 @@ class Exchange:
     def answer(self, head: bytes, body: bytes = b"") -> None:
         """Send a whole answer at once. `head` ends with the CRLF of its last header."""
         self.sent_bytes = len(body)
-        self._connection.write(self._finished_head(head) + body)
+        self._connection.write(self._finished_head(head), body)
         self._end()
 
     async def stream(self, head: bytes, size_bytes: int, pieces: AsyncIterator[bytes]) -> None:
@@ -171,12 +178,13 @@ class Exchange:
         write, drain = self._connection.write, self._connection.drain
         try:
             async for piece in pieces:
-                if not self.head_sent:
-                    write(self._finished_head(head))
                 self.sent_bytes += len(piece)
                 if self.sent_bytes > size_bytes:
                     raise _wrong_size(size_bytes, self.sent_bytes)
-                write(piece)
+                if self.head_sent:
+                    write(piece)
+                else:
+                    write(self._finished_head(head), piece)
                 await drain()
             if self.sent_bytes != size_bytes:
                 raise _wrong_size(size_bytes, self.sent_bytes)

@@ -63,7 +63,9 @@ class S3Protocol(asyncio.Protocol):
         self.transport: asyncio.Transport
         self._peer, self._secure = "", False
         self._parser = httptools.HttpRequestParser(self)
-        self._url, self._headers, self._head_bytes = b"", list[tuple[bytes, bytes]](), 0
+        self._url, self._headers = b"", list[tuple[bytes, bytes]]()
+        self._fruitless_bytes = 0
+        """Parsed since anything came of it: of a head, or of chunk sizes and trailers. The parser keeps a line until its end."""
         self._in_head = False
         self._unparsed = b""
         self._queue = deque[Exchange]()
@@ -161,12 +163,11 @@ class S3Protocol(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._parser_failed(error)
             return end
-        if self._in_head:
-            self._head_bytes += end - start
-            if self._head_bytes > HEAD_LIMIT_BYTES:
-                self._refuse(S3Error("RequestHeaderSectionTooLarge"))
-        elif self._receiving is not None:
+        if self._receiving is not None:
             self._bypassing = (self._receiving.left_bytes or 0) > _BYPASS_BYTES
+        self._fruitless_bytes += end - start
+        if self._fruitless_bytes > HEAD_LIMIT_BYTES and (self._in_head or self._receiving is not None):
+            self._refuse(S3Error("RequestHeaderSectionTooLarge"))
         return end
 
     def _feed_around(self, piece: bytes) -> None:
@@ -193,7 +194,7 @@ class S3Protocol(asyncio.Protocol):
     def on_message_begin(self) -> None:
         if self._deaf:
             raise _StopParsing
-        self._url, self._headers, self._head_bytes, self._in_head = b"", [], 0, True
+        self._url, self._headers, self._fruitless_bytes, self._in_head = b"", [], 0, True
         if not self._queue:
             self._deadline.set(self.edge.limits().header_timeout_ms, self._head_is_late)
 
@@ -224,6 +225,7 @@ class S3Protocol(asyncio.Protocol):
         self._receiving = self._enqueue(head)
 
     def on_body(self, piece: bytes) -> None:
+        self._fruitless_bytes = 0
         if self._receiving is not None:
             self._receiving.feed(piece)
 
@@ -364,9 +366,9 @@ class S3Protocol(asyncio.Protocol):
         if not self.transport.is_closing():
             self._parse()
 
-    def write(self, data: bytes) -> None:
+    def write(self, *pieces: bytes) -> None:
         if not self.transport.is_closing():
-            self.transport.write(data)
+            self.transport.writelines(pieces)
 
     async def drain(self) -> None:
         if self.transport.is_closing():
