@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from itertools import pairwise
@@ -379,7 +380,7 @@ async def test_a_client_that_takes_nothing_of_its_answer_is_cut(over_tls: bool, 
 
 async def test_a_client_that_takes_its_answer_slowly_but_steadily_gets_it_whole() -> None:
     """It is slower than the system's buffers are emptied to be filled again: only by them can its progress be seen."""
-    size = 3 * 1024 * 1024
+    size = 8 * 1024 * 1024
 
     async def whole() -> AsyncIterator[bytes]:
         for _ in range(size // 65536):
@@ -388,13 +389,17 @@ async def test_a_client_that_takes_its_answer_slowly_but_steadily_gets_it_whole(
     async def big(exchange: Exchange) -> None:
         await exchange.stream(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n" % size, size, whole())
 
-    async with serving(HandlerEdge(big, QUICK)) as served, connected(served.port, receive_buffer_bytes=65536) as client:
-        client.send(b"GET /a HTTP/1.1\r\n" + HOST + b"\r\n")
-        await client.reader.readuntil(b"\r\n\r\n")
-        received = 0
-        while received < size:
-            received += len(await client.reader.readexactly(min(128 * 1024, size - received)))
-            await asyncio.sleep(0.03)
+    async with serving(HandlerEdge(big, QUICK)) as served:
+        with socket.create_connection(("127.0.0.1", served.port)) as connection:
+            connection.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendall(connection, b"GET /a HTTP/1.1\r\n" + HOST + b"\r\n")
+            received = 0
+            while received < size:
+                taken = len(await loop.sock_recv(connection, 64 * 1024))
+                assert taken
+                received += taken
+                await asyncio.sleep(0.01)
 
 
 def contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
