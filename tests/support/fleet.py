@@ -105,12 +105,18 @@ class Proxy:
     def wait(self) -> int:
         return self.process.wait(_STOP_TIMEOUT_S)
 
+    def ask_to_end(self) -> None:
+        """SIGTERM if it runs."""
+        if self._process is not None and self._process.poll() is None:
+            self.terminate()
+
     def end(self) -> None:
         """Whatever state it is in, it is gone afterwards."""
-        if self._process is None or self._process.poll() is not None:
+        self.ask_to_end()
+        if self._process is None:
             return
         try:
-            self.stop()
+            self.wait()
         except subprocess.TimeoutExpired:
             self.kill()
 
@@ -257,6 +263,8 @@ class Fleet:
 
     def end(self) -> None:
         for proxy in self.proxies:
+            proxy.ask_to_end()
+        for proxy in self.proxies:
             proxy.end()
 
     def audit(self) -> list[str]:
@@ -363,6 +371,9 @@ def launch(tmp_path_factory: pytest.TempPathFactory, seaweedfs: SeaweedFS) -> It
     yield start
     for fleet in mine:
         _running.remove(fleet)
+        for proxy in fleet.proxies:
+            proxy.ask_to_end()
+    for fleet in mine:
         fleet.end()
 
 

@@ -113,6 +113,7 @@ def test_what_nobody_would_keep(name: str, value: str, code: str) -> None:
         ("x-amz-acl", "private"),
         ("x-amz-acl", "bucket-owner-full-control"),
         ("x-amz-tagging", ""),
+        ("x-amz-bucket-object-lock-enabled", "false"),
         ("x-amz-storage-class", "STANDARD"),
         ("x-amz-expected-bucket-owner", "123456789012"),
         ("x-amz-request-payer", "requester"),

@@ -5,7 +5,7 @@ Decisions, each one the exact S3 error or the honest 501, never silence:
 * Server-side encryption headers (SSE-S3, SSE-KMS, SSE-C) are 501: no code here encrypts, so no header may be taken to say so.
 * `x-amz-acl: private` and `bucket-owner-full-control` mean what holds anyway and are accepted; any other canned ACL, and any grant, is
   AccessControlListNotSupported, as on a bucket with ACLs disabled (the default of AWS since 2023).
-* Tags and object locks are 501, an empty `x-amz-tagging` is no tag.
+* Tags and object locks are 501; an empty `x-amz-tagging` is no tag, `x-amz-bucket-object-lock-enabled: false` no lock.
 * `x-amz-expected-bucket-owner`, `x-amz-request-payer`, `x-amz-mfa` and `x-amz-bypass-governance-retention` name things that do not exist
   here; they are accepted and change nothing.
 """
@@ -28,7 +28,6 @@ _REFUSED_PREFIXES = (
     "x-amz-server-side-encryption",
     "x-amz-copy-source-server-side-encryption",
     "x-amz-object-lock-",
-    "x-amz-bucket-object-lock-enabled",
 )
 _HARMLESS_ACLS = frozenset({"private", "bucket-owner-full-control"})
 _CANNED_ACLS = _HARMLESS_ACLS | {
@@ -80,12 +79,19 @@ def refuse_what_nobody_keeps(headers: Mapping[str, str]) -> None:
     for name in headers:
         if not name.startswith("x-amz-"):
             continue
-        if name.startswith(_REFUSED_PREFIXES) or name in _REFUSED or (name == "x-amz-tagging" and headers[name]):
+        if name.startswith(_REFUSED_PREFIXES) or name in _REFUSED or _asks_for_more(name, headers[name]):
             raise header_not_implemented(name)
         if name.startswith("x-amz-grant-"):
             raise S3Error("AccessControlListNotSupported")
     _check_acl(headers)
     _check_storage_class(headers)
+
+
+def _asks_for_more(name: str, value: str) -> bool:
+    """Headers that some values of ask for nothing: rclone creates its bucket with an object lock of `false`."""
+    if name == "x-amz-bucket-object-lock-enabled":
+        return value.lower() != "false"
+    return name == "x-amz-tagging" and bool(value)
 
 
 def _check_acl(headers: Mapping[str, str]) -> None:
