@@ -15,9 +15,10 @@ import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from s3o_proxy.domain.errors import DomainError, MetadataUnavailable, OutcomeUnknown
+from s3o_proxy.metadata.engine import Engine
 from s3o_proxy.metadata.errors import Refused
 from s3o_proxy.metadata.story import Book, Kind, Steps, ask_each
 
@@ -25,20 +26,12 @@ log = logging.getLogger(__name__)
 
 M = TypeVar("M")
 R = TypeVar("R")
-T = TypeVar("T")
 
 MOST_MEMBERS = 256
 """Per transaction: the gain of sharing a commit is had long before, and PostgreSQL's table of locks is not endless."""
 
 MOST_TRIES = 5
 """Of one transaction, when the database rolls it back by chance."""
-
-
-class Transactor(Protocol):
-    async def transact(self, steps: Steps[T]) -> T:
-        """Run one story as one durable transaction. Raises Refused, MetadataUnavailable or OutcomeUnknown, or what the story raises;
-        on anything but OutcomeUnknown it is rolled back."""
-        ...
 
 
 @dataclass(slots=True)
@@ -52,8 +45,8 @@ class _Waiting:
 class Lane:
     """`order`: all kinds, in the order in which one transaction carries them out. `stripe`: this process's row of each usage."""
 
-    def __init__(self, transactor: Transactor, order: Sequence[Kind[Any, Any]], stripe: int) -> None:
-        self._transactor = transactor
+    def __init__(self, engine: Engine, order: Sequence[Kind[Any, Any]], stripe: int) -> None:
+        self._engine = engine
         self._rank: Mapping[str, int] = {kind.name: rank for rank, kind in enumerate(order)}
         self._stripe = stripe
         self._waiting: deque[_Waiting] = deque()
@@ -138,7 +131,7 @@ class Lane:
     async def _transact(self, batch: Sequence[_Waiting]) -> list[Any]:
         for tried in range(1, MOST_TRIES + 1):
             try:
-                return await self._transactor.transact(self._transaction(batch))
+                return await self._engine.transact(self._transaction(batch))
             except Refused as error:
                 if not error.by_chance or tried == MOST_TRIES:
                     raise

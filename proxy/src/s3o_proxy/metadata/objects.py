@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from s3o_proxy.domain.conditions import refusal
 from s3o_proxy.domain.errors import DomainError, WriteLost
-from s3o_proxy.domain.model import Conditions, NewObject, StoredObject
+from s3o_proxy.domain.model import Conditions, Copy, NewObject, StoredObject
 from s3o_proxy.metadata.port import Deletion
-from s3o_proxy.metadata.records import Values, cleanup_values, object_values, stored_object
+from s3o_proxy.metadata.records import Values, cleanup_values, copy_values, object_values, stored_object
 from s3o_proxy.metadata.story import Book, Kind, Row, Steps, ask_each
 
 Address = tuple[str, str]
@@ -42,15 +42,13 @@ def commit_writes(members: Sequence[CommitWrite], book: Book) -> Steps[list[Doma
     refusals = yield from refuse([(m.new.bucket, m.new.key, m.conditions) for m in members])
     passed = [m for m, error in zip(members, refusals, strict=True) if error is None]
     taken = yield from ask_each("take_intents", [{"write_id": m.new.write_id} for m in passed])
-    intents: dict[str, list[Row]] = {}
+    landed: dict[str, list[Copy]] = {}
     for row in taken:
-        intents.setdefault(row["write_id"], []).append(row)
-
-    replacements = [(m.new, intents[m.new.write_id]) for m in passed if m.new.write_id in intents]
-    for row in taken:
+        landed.setdefault(row["write_id"], []).append(Copy(row["backend"], row["storage_key"], row["size_bytes"]))
         book.move(row["backend"], reserved=-row["size_bytes"])
-    yield from replace_objects(replacements, book)
-    return [error or (None if m.new.write_id in intents else WriteLost(m.new.write_id)) for m, error in zip(members, refusals, strict=True)]
+
+    yield from replace_objects([(m.new, landed[m.new.write_id]) for m in passed if m.new.write_id in landed], book)
+    return [error or (None if m.new.write_id in landed else WriteLost(m.new.write_id)) for m, error in zip(members, refusals, strict=True)]
 
 
 def delete_objects(members: Sequence[DeleteObject], book: Book) -> Steps[list[Deletion | DomainError]]:
@@ -82,25 +80,16 @@ def refuse(wanted: Sequence[tuple[str, str, Conditions]]) -> Steps[list[DomainEr
     return [refusal(bucket, key, etags.get((bucket, key)), conditions) for bucket, key, conditions in wanted]
 
 
-def replace_objects(replacements: Sequence[tuple[NewObject, Sequence[Row]]], book: Book) -> Steps[None]:
-    """Put new objects in place of old ones. Each comes with the rows (backend, storage_key, size_bytes) that become its copies."""
+def replace_objects(replacements: Sequence[tuple[NewObject, Sequence[Copy]]], book: Book) -> Steps[None]:
+    """Put new objects, each with its copies, in place of old ones."""
     keys = [{"bucket": new.bucket, "key": new.key} for new, _ in replacements]
     yield from displace(keys, "replaced", {(new.bucket, new.key): new.modified_ms for new, _ in replacements}, book)
     yield from ask_each("put_objects", [object_values(new) for new, _ in replacements])
     copies: list[Values] = []
-    for new, rows in replacements:
-        for row in rows:
-            copies.append(
-                {
-                    "bucket": new.bucket,
-                    "key": new.key,
-                    "backend": row["backend"],
-                    "storage_key": row["storage_key"],
-                    "size_bytes": row["size_bytes"],
-                    "created_ms": new.modified_ms,
-                }
-            )
-            book.move(row["backend"], used=row["size_bytes"], objects=1)
+    for new, copies_of_one in replacements:
+        for copy in copies_of_one:
+            copies.append(copy_values(new, copy))
+            book.move(copy.backend, used=copy.size_bytes, objects=1)
     yield from ask_each("put_copies", copies)
 
 

@@ -72,6 +72,17 @@ def object_values(new: NewObject) -> Values:
     }
 
 
+def copy_values(new: NewObject, copy: Copy) -> Values:
+    return {
+        "bucket": new.bucket,
+        "key": new.key,
+        "backend": copy.backend,
+        "storage_key": copy.storage_key,
+        "size_bytes": copy.size_bytes,
+        "created_ms": new.modified_ms,
+    }
+
+
 def listed_object(row: Row) -> ListedObject:
     # By position: a page has a thousand of them.
     key, size_bytes, etag, modified_ms, checksums, checksum_type = row

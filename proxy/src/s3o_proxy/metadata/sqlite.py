@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar, cast
 
-from s3o_proxy.domain.errors import MetadataError
+from s3o_proxy.domain.errors import MetadataError, MetadataUnavailable
 from s3o_proxy.metadata.errors import translated, translated_at_commit
 from s3o_proxy.metadata.migrate import check_sqlite, migrate_sqlite
 from s3o_proxy.metadata.statements import Compiled, load_statements
@@ -44,13 +44,15 @@ class SQLiteEngine:
             self._writer = None if read_only else self._connect(path, read_only=False)
             if self._writer is not None:
                 migrate_sqlite(self._writer)
+                # Whoever held a lease was a process that had this file open, and now we have it: nobody has to wait for the dead.
+                self._writer.execute("DELETE FROM leases")
             self._point_reader = self._connect(path, read_only=True)
             self._scanner = self._connect(path, read_only=True)
             check_sqlite(self._point_reader)
         except BaseException as error:
             self._release()
             if isinstance(error, sqlite3.Error):
-                raise translated(error) from error
+                raise MetadataUnavailable(f"{path}: {error}") from error
             raise
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="metadata-writer")
         self._scan_thread = ThreadPoolExecutor(1, thread_name_prefix="metadata-scan")

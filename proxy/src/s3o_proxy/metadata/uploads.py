@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from s3o_proxy.domain.errors import DomainError, MetadataError, NoSuchUpload, TooManyUploads, UploadBusy
-from s3o_proxy.domain.model import Conditions, NewObject, Upload
+from s3o_proxy.domain.model import Conditions, Copy, NewObject, Upload
 from s3o_proxy.metadata.objects import key_lock, refuse, replace_objects
 from s3o_proxy.metadata.records import Values, upload, upload_values
 from s3o_proxy.metadata.reservations import upload_lock
@@ -114,15 +113,14 @@ def commit_completes(members: Sequence[CommitComplete], book: Book) -> Steps[lis
     passed = [m for m in known if outcomes[m.upload_id] is None]
 
     held = yield from _remove([found[m.upload_id] for m in passed])
-    replacements: list[tuple[NewObject, list[Row]]] = []
+    replacements: list[tuple[NewObject, list[Copy]]] = []
     for m in passed:
         if m.new.size_bytes > held[m.upload_id]:
             # It would grow used bytes beyond what was reserved, and so beyond a quota (I3): roll back, this member fails alone.
             raise MetadataError(f"upload {m.upload_id} reserved {held[m.upload_id]} bytes, its object has {m.new.size_bytes}")
         row = found[m.upload_id]
         book.move(row["backend"], reserved=-held[m.upload_id])
-        copy = {"backend": row["backend"], "storage_key": row["storage_key"], "size_bytes": m.new.size_bytes}
-        replacements.append((m.new, [cast(Row, copy)]))
+        replacements.append((m.new, [Copy(row["backend"], row["storage_key"], m.new.size_bytes)]))
     yield from replace_objects(replacements, book)
     return [outcomes.get(m.upload_id, NoSuchUpload(m.upload_id)) for m in members]
 
