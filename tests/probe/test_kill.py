@@ -32,7 +32,7 @@ async def _load_until_killed(fleet: Fleet, writers: list[Writer], after_s: float
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60 + 15 * KILLS)
+@pytest.mark.timeout(240 + 20 * KILLS)
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 async def test_killed_at_random_moments(launch: Launch, request: pytest.FixtureRequest, engine: str) -> None:
     uri = request.getfixturevalue("database_uri") if engine == "postgres" else None

@@ -19,7 +19,8 @@ from s3o_proxy.workers.report import Report
 
 BATCH = 1000
 """As many as one DeleteObjects takes."""
-CLAIM_MS = 300_000
+CLAIM_MS = 60_000
+"""Longer than a batch takes; should a slow one take longer, another worker deletes the same bytes again, which is harmless."""
 
 
 class CleanUp:
