@@ -8,7 +8,7 @@ import logging
 import pytest
 from tests.support.ledger import BACKEND, BUCKET, NOW_MS, an_intent, an_object, open_upload, put, put_part
 
-from s3o_proxy.domain.errors import MetadataError, MetadataUnavailable, PreconditionFailed, WriteLost
+from s3o_proxy.domain.errors import MetadataError, MetadataUnavailable, OutcomeUnknown, PreconditionFailed, WriteLost
 from s3o_proxy.domain.model import Conditions
 from s3o_proxy.metadata.engine import Engine
 from s3o_proxy.metadata.lane import MOST_MEMBERS
@@ -206,6 +206,22 @@ async def test_a_caller_that_gives_up_during_its_transaction_breaks_nothing(ledg
     assert all(one.result().granted for one in stays)
     # Their transaction went on without them: the reaper finds what they left.
     assert await ledger.reap_intents(NOW_MS, 100) == 10
+
+
+async def test_a_lane_that_is_stopped_leaves_nobody_waiting(ledger: Metadata, transactions: Transactions) -> None:
+    running = asyncio.create_task(ledger.reserve_write(an_intent("w0", "k0"), None))
+    await transactions.begun.wait()
+    waiting = asyncio.create_task(ledger.reserve_write(an_intent("w1", "k1"), None))
+    await asyncio.sleep(0)
+    assert isinstance(ledger, Ledger)
+    assert ledger._lane._flusher is not None
+    ledger._lane._flusher.cancel()
+    with pytest.raises(OutcomeUnknown):
+        await running
+    with pytest.raises(MetadataUnavailable):
+        await waiting
+    # Who comes later is served, by a new flusher.
+    await ledger.reserve_write(an_intent("w2", "k2"), None)
 
 
 async def test_a_closed_ledger_takes_no_more_but_finishes_what_waits(ledger: Metadata) -> None:

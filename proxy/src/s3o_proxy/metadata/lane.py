@@ -73,15 +73,16 @@ class Lane:
             await self._flusher
 
     async def _flush_all(self) -> None:
+        batch: list[_Waiting] = []
         try:
             while self._waiting:
-                await self._flush(self._take())
+                batch = self._take()
+                await self._flush(batch)
         finally:
             # No await between the last look and this line: who arrives later starts a flusher of its own.
             self._flusher = None
-            for left in self._waiting:
-                if not left.future.done():
-                    left.future.set_exception(MetadataUnavailable("the write lane was stopped"))
+            # Only a flusher that was cancelled leaves anybody behind: their transactions never began.
+            _refuse([*batch, *self._waiting], MetadataUnavailable("the write lane was stopped"))
             self._waiting.clear()
 
     def _take(self) -> list[_Waiting]:
