@@ -15,11 +15,11 @@ import httptools
 from uvicorn.server import ServerState
 
 from s3o_crds.compiled import ServerConfig
-from s3o_proxy.domain.errors import ClientDisconnected, ClientTimeout, MalformedBody
+from s3o_proxy.domain.errors import ClientTimeout, MalformedBody
 from s3o_proxy.http.deadline import Deadline
 from s3o_proxy.http.exchange import HIGH_WATER_BYTES, PIECE_BYTES, Exchange
 from s3o_proxy.http.head import HEAD_LIMIT_BYTES, URL_LIMIT_BYTES, Head, read_head
-from s3o_proxy.http.unsent import unsent_bytes
+from s3o_proxy.http.outgoing import Outgoing
 from s3o_proxy.s3.errors import S3Error
 
 logger = logging.getLogger(__name__)
@@ -31,14 +31,11 @@ _CHUNKED_SLICE_BYTES = 64 * 1024
 _BYPASS_BYTES = 64 * 1024
 """A body of known length with more than this to come goes around the parser, which would only copy it."""
 
-_WRITE_HIGH_WATER_BYTES = 256 * 1024
 _DRAIN_MS = 5_000
 _LINGER_MS = 10_000
 _LINGER_BYTES = 64 * 1024 * 1024
 """After an early answer that closes, the rest of a body is thrown away this long: closing at once would reset the connection, and the
 client would lose the answer. nginx calls it lingering_close."""
-_GOODBYE_MS = 500
-"""TLS would wait half a minute for the client's own goodbye, and a client that keeps an idle connection does not listen."""
 
 
 class Edge(Protocol):
@@ -77,16 +74,13 @@ class S3Protocol(asyncio.Protocol):
         """Nothing more is parsed: the client said that this was its last request, or what it sends is no HTTP."""
         self._stopping = False
         self._linger_bytes: int | None = None
-        self._writable: asyncio.Future[None] | None = None
-        self._write_paused = False
-        self._unsent_bytes = 0
         self._task: asyncio.Task[None] | None = None
 
     # --- the connection ----------------------------------------------------------------------------------------------------------
 
     def connection_made(self, base: asyncio.BaseTransport) -> None:
         self.transport = transport = cast("asyncio.Transport", base)  # uvloop's have all of its methods and are no subclass.
-        transport.set_write_buffer_limits(high=_WRITE_HIGH_WATER_BYTES)
+        self._outgoing = Outgoing(transport, self._deadline, lambda: self.edge.limits().stall_timeout_ms)
         peer = transport.get_extra_info("peername")
         self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else ""
         self._secure = transport.get_extra_info("sslcontext") is not None
@@ -100,10 +94,9 @@ class S3Protocol(asyncio.Protocol):
         if not self._queue:
             return
         exchange = self._queue[0]
-        waits = exchange.is_waiting or self._writable is not None
+        waits = exchange.is_waiting or self._outgoing.is_waiting
         exchange.lose()
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_exception(ClientDisconnected("the client went away"))
+        self._outgoing.lose()
         # Who waits for the client hears that it is gone; who waits for something else is cancelled.
         if not waits and not exchange.done and self._task is not None:
             self._task.cancel()
@@ -119,7 +112,7 @@ class S3Protocol(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         # Half a connection is of no use to an S3 client: it went away. What is already written is still sent, if it is taken.
-        self._watch_sending()
+        self._outgoing.watch()
         return False
 
     def shutdown(self) -> None:
@@ -156,6 +149,7 @@ class S3Protocol(asyncio.Protocol):
         if self._bypassing:
             self._feed_around(data[start:end])
             return end
+        self._fruitless_bytes += end - start
         try:
             self._parser.feed_data(memoryview(data)[start:end])
         except httptools.HttpParserUpgrade as stop:
@@ -165,8 +159,7 @@ class S3Protocol(asyncio.Protocol):
             return end
         if self._receiving is not None:
             self._bypassing = (self._receiving.left_bytes or 0) > _BYPASS_BYTES
-        self._fruitless_bytes += end - start
-        if self._fruitless_bytes > HEAD_LIMIT_BYTES and (self._in_head or self._receiving is not None):
+        if self._fruitless_bytes >= HEAD_LIMIT_BYTES and (self._in_head or self._receiving is not None):
             self._refuse(S3Error("RequestHeaderSectionTooLarge"))
         return end
 
@@ -333,17 +326,7 @@ class S3Protocol(asyncio.Protocol):
     def _close(self) -> None:
         """Send what is written, then end. Somebody who does not take it is not waited for."""
         self._deaf, self._unparsed = True, b""
-        self.transport.close()
-        if self._secure:
-            self._deadline.set(_GOODBYE_MS, self._end_without_goodbye)
-        else:
-            self._watch_sending()
-
-    def _end_without_goodbye(self) -> None:
-        if unsent_bytes(self.transport):
-            self._watch_sending()
-        else:
-            self.transport.abort()
+        self._outgoing.end(goodbye=self._secure)
 
     def abort(self) -> None:
         self.transport.abort()
@@ -367,39 +350,16 @@ class S3Protocol(asyncio.Protocol):
             self._parse()
 
     def write(self, *pieces: bytes) -> None:
-        if not self.transport.is_closing():
-            self.transport.writelines(pieces)
+        self._outgoing.write(*pieces)
 
     async def drain(self) -> None:
-        if self.transport.is_closing():
-            raise ClientDisconnected("the client went away")
-        if not self._write_paused:
-            return
-        self._writable = self._loop.create_future()
-        self._watch_sending()
-        try:
-            await self._writable
-        finally:
-            self._writable = None
-            self._deadline.clear()
+        await self._outgoing.drain()
 
     def pause_writing(self) -> None:
-        self._write_paused = True
+        self._outgoing.pause()
 
     def resume_writing(self) -> None:
-        self._write_paused = False
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
-
-    def _watch_sending(self) -> None:
-        self._unsent_bytes = unsent_bytes(self.transport)
-        self._deadline.set(self.edge.limits().stall_timeout_ms, self._check_sending)
-
-    def _check_sending(self) -> None:
-        if unsent_bytes(self.transport) >= self._unsent_bytes:
-            self.transport.abort()  # It took nothing for all this time.
-        else:
-            self._watch_sending()
+        self._outgoing.resume()
 
 
 class _StopParsing(Exception):

@@ -1,0 +1,84 @@
+"""The sending side of a connection: at the pace of a client that reads, and not for ever for one that does not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from s3o_proxy.domain.errors import ClientDisconnected
+from s3o_proxy.http.deadline import Deadline
+from s3o_proxy.http.unsent import unsent_bytes
+
+_HIGH_WATER_BYTES = 256 * 1024
+_GOODBYE_MS = 500
+"""TLS would wait half a minute for the client's own goodbye, and a client that keeps an idle connection does not listen."""
+
+
+class Outgoing:
+    """`stall_ms`: how long a client may take nothing of what is ready for it."""
+
+    def __init__(self, transport: asyncio.Transport, deadline: Deadline, stall_ms: Callable[[], int]) -> None:
+        self._transport, self._deadline, self._stall_ms = transport, deadline, stall_ms
+        self._paused = False
+        self._writable: asyncio.Future[None] | None = None
+        self._unsent_bytes = 0
+        transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
+
+    @property
+    def is_waiting(self) -> bool:
+        return self._writable is not None
+
+    def write(self, *pieces: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.writelines(pieces)
+
+    async def drain(self) -> None:
+        """Returns when there is room. Raises ClientDisconnected."""
+        if self._transport.is_closing():
+            raise ClientDisconnected("the client went away")
+        if not self._paused:
+            return
+        self._writable = asyncio.get_running_loop().create_future()
+        self.watch()
+        try:
+            await self._writable
+        finally:
+            self._writable = None
+            self._deadline.clear()
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+
+    def lose(self) -> None:
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_exception(ClientDisconnected("the client went away"))
+
+    def watch(self) -> None:
+        """From now on the client has to take something, again and again, until there is nothing left."""
+        self._unsent_bytes = unsent_bytes(self._transport)
+        self._deadline.set(self._stall_ms(), self._check)
+
+    def end(self, *, goodbye: bool) -> None:
+        """Close when all is sent. `goodbye`: the connection is one of TLS, which ends by one from each side."""
+        self._transport.close()
+        if goodbye:
+            self._deadline.set(_GOODBYE_MS, self._end_without_goodbye)
+        else:
+            self.watch()
+
+    def _end_without_goodbye(self) -> None:
+        if unsent_bytes(self._transport):
+            self.watch()
+        else:
+            self._transport.abort()
+
+    def _check(self) -> None:
+        if unsent_bytes(self._transport) >= self._unsent_bytes:
+            self._transport.abort()
+        else:
+            self.watch()
