@@ -19,6 +19,7 @@ import uvloop
 from ulid import ULID
 
 from s3o_proxy.backends.registry import Backends
+from s3o_proxy.config.errors import ConfigError
 from s3o_proxy.config.loader import load
 from s3o_proxy.config.snapshot import Credential, Snapshot
 from s3o_proxy.config.watch import LiveConfig
@@ -121,7 +122,10 @@ class Proxy:
     async def adopt(self, snapshot: Snapshot) -> None:
         """Make a configuration's backends usable, before anybody is told of them."""
         await self._metadata.register_backends([backend.name for backend in snapshot.backends])
-        await self._backends.apply(snapshot.backends, snapshot.secrets)
+        try:
+            await self._backends.apply(snapshot.backends, snapshot.secrets)
+        except ValueError as error:
+            raise ConfigError([str(error)]) from error
 
     async def run_workers(self) -> None:
         await self._driver.run()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3o_proxy.domain.errors import RangeNotSatisfiable
+from s3o_proxy.domain.errors import PartNotSatisfiable, RangeNotSatisfiable
 from s3o_proxy.domain.ranges import RangeSpec, part_range, resolve
 
 
@@ -50,12 +50,12 @@ def test_a_resolved_range_names_what_a_slice_names(first: int, last: int | None,
 def test_parts_of_a_multipart_object() -> None:
     assert part_range((5, 5, 2), 1, 12) == (0, 4)
     assert part_range((5, 5, 2), 3, 12) == (10, 11)
-    with pytest.raises(RangeNotSatisfiable):
+    with pytest.raises(PartNotSatisfiable):
         part_range((5, 5, 2), 4, 12)
 
 
 def test_an_object_without_parts_is_its_own_part_one() -> None:
     assert part_range((), 1, 12) == (0, 11)
     assert part_range((), 1, 0) is None
-    with pytest.raises(RangeNotSatisfiable):
+    with pytest.raises(PartNotSatisfiable):
         part_range((), 2, 12)

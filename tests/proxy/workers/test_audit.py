@@ -51,6 +51,6 @@ async def test_a_counter_that_drifted(stage: Stage) -> None:
     async def drifted() -> dict[str, Usage]:
         return {**(await usage()), "first": Usage("first", used_bytes=5, objects=1)}
 
-    stage.metadata.usage = drifted  # type: ignore[method-assign]
+    stage.metadata.usage = drifted  # type: ignore[method-assign]  # a counter that no test could make drift otherwise
     assert await found(stage) == ["first: counter: used_bytes says 5, the rows sum to 4"]
-    stage.metadata.usage = usage  # type: ignore[method-assign]
+    stage.metadata.usage = usage  # type: ignore[method-assign]  # as it was

@@ -18,7 +18,7 @@ async def _write_and_die(stage: Stage) -> None:
     abandon, stage.metadata.abandon_write = stage.metadata.abandon_write, _dead  # type: ignore[method-assign, assignment]  # dead men record nothing
     writing.cancel()
     await asyncio.wait({writing})
-    stage.metadata.abandon_write = abandon  # type: ignore[method-assign]
+    stage.metadata.abandon_write = abandon  # type: ignore[method-assign]  # as it was
 
 
 async def _dead(*_: object) -> None:

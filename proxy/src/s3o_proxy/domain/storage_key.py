@@ -1,8 +1,8 @@
 """Where the bytes of one write lie on a backend: a name that no other write ever has.
 
-`{bucket}/{key}~{write_id}`, readable by a person with any S3 browser. Keys that a backend might fold, refuse or read as a path of
-its own (empty or dot segments, control characters, long segments, long keys) are replaced by their hash; the object
-then carries its true key in its metadata (`METADATA_KEY`).
+`{bucket}/{key}~{write_id}`, readable by a person with any S3 browser. Keys that a backend might fold, refuse, hide or read as a path
+of its own (empty or dot segments, control characters, long segments, long keys, names that servers keep for themselves)
+are replaced by their hash; the object then carries its true key in its metadata (`METADATA_KEY`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ _MAX_SEGMENT_BYTES = 200
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ufffe\uffff]")
 
 
+_KEPT = re.compile(r"(^|/)(\.uploads|[^/]*\.versions)/")
+"""Folders that servers keep for themselves: SeaweedFS stores what is put below them and never lists it."""
+
+
 def storage_key(bucket: str, key: str, write_id: str) -> str:
     plain = f"{bucket}/{key}~{write_id}"
     return plain if _is_plain(plain) else f"{bucket}/~{hashlib.sha256(key.encode()).hexdigest()}~{write_id}"
@@ -33,7 +37,7 @@ def key_metadata(bucket: str, key: str, write_id: str) -> dict[str, str]:
 
 
 def _is_plain(storage: str) -> bool:
-    if len(storage.encode()) > _MAX_KEY_BYTES or _UNSAFE.search(storage):
+    if len(storage.encode()) > _MAX_KEY_BYTES or _UNSAFE.search(storage) or _KEPT.search(storage):
         return False
     segments = storage.split("/")
     return all(segment not in ("", ".", "..") and len(segment.encode()) <= _MAX_SEGMENT_BYTES for segment in segments)

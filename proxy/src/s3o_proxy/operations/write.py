@@ -52,7 +52,7 @@ async def write_object(context: Context, draft: Draft, body: Body) -> ObjectWrit
     """Store `body` as `draft` on the best backend that takes it. Raises NoSpace, BodyError, AllBackendsFailed, MetadataError, …"""
     ranked = rank(context.candidates(), context.usage.by_backend, context.snapshot.config.routing_strategy, body.size_bytes)
     source = StartedBody(body)
-    ask_for_digests(body, [context.backends.get(candidate.name).traits for candidate in ranked])
+    ask_for_digests(body, known_traits(context, ranked))
     failures: dict[str, str] = {}
     roomiest = 0
     for candidate in ranked:
@@ -199,6 +199,17 @@ class StartedBody:
         async for piece in self.body:
             self.handed_over_bytes += len(piece)
             yield piece
+
+
+def known_traits(context: Context, ranked: list[Candidate]) -> list[Traits]:
+    """Of those backends that are still configured; one that was removed meanwhile fails when it is asked to store."""
+    traits = []
+    for candidate in ranked:
+        try:
+            traits.append(context.backends.get(candidate.name).traits)
+        except BackendUnavailable:
+            continue
+    return traits
 
 
 def ask_for_digests(body: Body, traits: list[Traits]) -> None:

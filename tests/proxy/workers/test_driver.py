@@ -1,0 +1,100 @@
+"""The driver: when a worker runs, and what becomes of one that fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from tests.support.stories import Stage
+
+from s3o_proxy.domain.errors import MetadataUnavailable
+from s3o_proxy.workers.driver import Driver
+from s3o_proxy.workers.report import Report
+
+
+class Recorder:
+    """A worker that does as it is told, and the meter that hears of it."""
+
+    period_ms = 3_600_000
+
+    def __init__(self, name: str = "recorder", *, singleton: bool = False, run: Callable[[int], Report] = lambda _: Report()) -> None:
+        self.name, self.singleton = name, singleton
+        self.runs = 0
+        self.heard: list[tuple[int, int]] = []
+        self._run, self._changed = run, asyncio.Condition()
+
+    async def run_once(self) -> Report:
+        self.runs += 1
+        return self._run(self.runs)
+
+    def worker_ran(self, worker: str, *, failures: int, done: int, failed: int) -> None:
+        assert worker == self.name
+        assert failed == 0
+        self.heard.append((failures, done))
+
+
+async def driven(stage: Stage, worker: Recorder, until: Callable[[], bool], owner: str = "instance-1") -> Driver:
+    driver = Driver([worker], stage.metadata, owner, stage.clock, worker)
+    task = asyncio.create_task(driver.run())
+    async with asyncio.timeout(10):
+        while not until():
+            await asyncio.sleep(0.005)
+            driver.wake(worker.name)
+    task.cancel()
+    await asyncio.wait({task})
+    return driver
+
+
+async def test_a_worker_runs_at_once_and_then_rests(stage: Stage) -> None:
+    worker = Recorder()
+    driver = Driver([worker], stage.metadata, "instance-1", stage.clock, worker)
+    task = asyncio.create_task(driver.run())
+    await asyncio.sleep(0.05)
+    assert worker.runs == 1
+    driver.wake("recorder")
+    await asyncio.sleep(0.05)
+    assert worker.runs == 2
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def test_while_there_is_more_to_do_it_does_not_rest(stage: Stage) -> None:
+    worker = Recorder(run=lambda count: Report(done=1, more=count < 5))
+    driver = Driver([worker], stage.metadata, "instance-1", stage.clock, worker)
+    task = asyncio.create_task(driver.run())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.wait({task})
+    assert worker.heard == [(0, 1)] * 5
+
+
+async def test_a_failure_is_counted_and_the_worker_tried_again(stage: Stage) -> None:
+    def fail_twice(count: int) -> Report:
+        if count <= 2:
+            raise MetadataUnavailable("away") if count == 1 else ExceptionGroup("several", [MetadataUnavailable("away")])
+        return Report(done=3)
+
+    worker = Recorder(run=fail_twice)
+    await driven(stage, worker, lambda: len(worker.heard) >= 3)
+    assert worker.heard[:3] == [(1, 0), (2, 0), (0, 3)]
+
+
+async def test_a_fault_of_the_program_does_not_end_the_driver(stage: Stage) -> None:
+    def divide(count: int) -> Report:
+        return Report(done=1 // (count - 1))
+
+    worker = Recorder(run=divide)
+    await driven(stage, worker, lambda: len(worker.heard) >= 2)
+    assert worker.heard[:2] == [(1, 0), (0, 1)]
+
+
+async def test_a_singleton_runs_in_one_process_only(stage: Stage) -> None:
+    first, second = Recorder(singleton=True), Recorder(singleton=True)
+    await driven(stage, first, lambda: first.runs >= 1, owner="instance-1")
+    refused = asyncio.create_task(Driver([second], stage.metadata, "instance-2", stage.clock, second).run())
+    await asyncio.sleep(0.05)
+    refused.cancel()
+    await asyncio.wait({refused})
+    assert second.runs == 0
+    stage.now_ms += 3 * second.period_ms
+    await driven(stage, second, lambda: second.runs >= 1, owner="instance-2")

@@ -1,0 +1,23 @@
+"""The ledger's counters reach placement and the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tests.support.stories import Stage
+
+from s3o_proxy.domain.model import Usage
+from s3o_proxy.s3.operation import DeleteObject, PutObject
+from s3o_proxy.workers.refresh_usage import RefreshUsage
+
+
+async def test_what_is_published_is_what_the_ledger_says(stage: Stage) -> None:
+    await stage.perform(PutObject("photos", "a"), b"12345")
+    await stage.perform(PutObject("photos", "b"), b"123")
+    await stage.perform(DeleteObject("photos", "b"))
+    published: list[tuple[Mapping[str, Usage], Mapping[str, int]]] = []
+    report = await RefreshUsage(stage.metadata, lambda usage, depths: published.append((usage, depths))).run_once()
+    ((usage, depths),) = published
+    assert usage["first"] == Usage("first", used_bytes=5, orphan_bytes=3, reserved_bytes=0, objects=1)
+    assert depths == {"cleanup_queue": 1, "cleanup_dlq": 0, "intents": 0, "uploads": 0}
+    assert report.done == len(usage)
