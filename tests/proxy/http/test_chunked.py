@@ -11,7 +11,7 @@ from tests.support.chunks import ChunkSigner, frame
 
 from s3o_proxy.auth.chunk_signature import ChunkSignatures
 from s3o_proxy.auth.signing_key import SigningKey
-from s3o_proxy.domain.errors import BodyError, ChunkSignatureMismatch, IncompleteBody, MalformedBody
+from s3o_proxy.domain.errors import BodyError, ChunkSignatureMismatch, IncompleteBody, MalformedBody, MalformedTrailer
 from s3o_proxy.http.chunked import ChunkedDecoder
 
 KEY = bytes(range(32))
@@ -134,7 +134,7 @@ def test_framing_that_is_refused(wire: bytes) -> None:
     ],
 )
 def test_trailers_that_were_not_announced_so(trailer: list[tuple[str, str]]) -> None:
-    with pytest.raises(MalformedBody):
+    with pytest.raises(MalformedTrailer):
         decode(ChunkedDecoder(3, NAMES, None), frame([b"abc"], trailer), [])
 
 
@@ -142,6 +142,12 @@ def test_trailers_that_were_not_announced_so(trailer: list[tuple[str, str]]) -> 
 def test_another_length_than_promised(promised: int, chunks: list[bytes]) -> None:
     with pytest.raises(IncompleteBody):
         decode(ChunkedDecoder(promised, frozenset(), None), frame(chunks), [])
+
+
+@pytest.mark.parametrize("signature", ["invalid", "0" * 63, "0" * 65, "F" * 64])
+def test_a_signature_of_another_length_is_a_wrong_one(signature: str) -> None:
+    with pytest.raises(ChunkSignatureMismatch):
+        decode(ChunkedDecoder(3, frozenset(), verifier()), f"3;chunk-signature={signature}\r\nabc\r\n".encode(), [])
 
 
 @pytest.mark.parametrize("size", [0, 3])

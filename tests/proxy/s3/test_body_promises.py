@@ -150,8 +150,10 @@ def test_a_body_needs_its_length(headers: dict[str, str], operation: Operation) 
 
 @pytest.mark.parametrize("length", ["-1", "ten", "", "1e3", "9" * 30, "1 "])
 def test_lengths_are_numbers(length: str) -> None:
+    """S3 takes a decoded length that is none for one that is missing."""
     refusal_of("InvalidArgument", promises, {"content-length": length})
-    refusal_of("InvalidArgument", promises, {**UNSIGNED_TRAILER, "transfer-encoding": "chunked", "x-amz-decoded-content-length": length})
+    unreadable = {**UNSIGNED_TRAILER, "transfer-encoding": "chunked", "x-amz-decoded-content-length": length}
+    refusal_of("MissingContentLength", promises, unreadable)
 
 
 @pytest.mark.parametrize("operation", [PUT, UploadPart("photos", "k")])
@@ -194,7 +196,7 @@ def test_a_malformed_checksum(name: str, value: str) -> None:
         {"x-amz-checksum-crc32": "AAAAAA==", "x-amz-sdk-checksum-algorithm": "SHA1"},
         {"x-amz-sdk-checksum-algorithm": "CRC32"},
         {"x-amz-sdk-checksum-algorithm": "CRC16"},
-        {"x-amz-trailer": "x-amz-checksum-crc32"},
+        {"x-amz-checksum-crc16": "AAA="},
         {**UNSIGNED_TRAILER, "x-amz-trailer": "x-amz-meta-a"},
         {**UNSIGNED_TRAILER, "x-amz-trailer": "x-amz-checksum-crc32,x-amz-checksum-sha1"},
         {"content-encoding": "aws-chunked"},
@@ -203,6 +205,14 @@ def test_a_malformed_checksum(name: str, value: str) -> None:
 )
 def test_promises_that_contradict_each_other(headers: dict[str, str]) -> None:
     refusal_of("InvalidRequest", promises, {"content-length": "10", **headers})
+
+
+def test_a_trailer_needs_chunks_to_follow() -> None:
+    refusal_of("MalformedTrailerError", promises, {"content-length": "10", "x-amz-trailer": "x-amz-checksum-crc32"})
+
+
+def test_a_hash_in_capitals_is_the_same_hash() -> None:
+    assert promises({"content-length": "1", "x-amz-content-sha256": SHA256.upper()}).content_sha256 == SHA256
 
 
 @pytest.mark.parametrize(

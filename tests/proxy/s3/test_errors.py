@@ -40,6 +40,10 @@ def test_every_code_that_is_raised_is_in_the_table() -> None:
         (domain.InvalidPart(3), "InvalidPart", 400),
         (domain.TooManyUploads("b", 5), "SlowDown", 503),
         (domain.IncompleteBody(10, 5), "IncompleteBody", 400),
+        (domain.MalformedBody("no chunk size"), "IncompleteBody", 400),
+        (domain.MalformedTrailer("not announced"), "MalformedTrailerError", 400),
+        (domain.InvalidTrailer("x-amz-checksum-crc32"), "InvalidRequest", 400),
+        (domain.DocumentTooLong(10, 5), "MaxMessageLengthExceeded", 400),
         (domain.PayloadHashMismatch(), "XAmzContentSHA256Mismatch", 400),
         (domain.ChunkSignatureMismatch(), "SignatureDoesNotMatch", 403),
         (domain.ClientTimeout("30 s"), "RequestTimeout", 400),
@@ -87,6 +91,11 @@ def test_which_digest_differs(name: str, message: str) -> None:
 def test_a_range_outside_says_the_size() -> None:
     answer = to_s3_error(domain.RangeNotSatisfiable(10))
     assert (answer.status, answer.headers["content-range"], answer.extra["ActualObjectSize"]) == (416, "bytes */10", "10")
+
+
+def test_a_part_that_is_not_there_says_how_many_there_are() -> None:
+    answer = to_s3_error(domain.PartNotSatisfiable(3, 2))
+    assert (answer.code, answer.status, answer.extra) == ("InvalidPartNumber", 416, {"PartNumberRequested": "3", "ActualPartCount": "2"})
 
 
 def test_what_did_not_hold() -> None:

@@ -219,7 +219,16 @@ def test_an_error_to_the_letter() -> None:
 def test_any_error_is_a_document(text: str) -> None:
     """Whatever stands in a request can come back in an error, lone surrogates included."""
     document = render_error(S3Error("InvalidArgument", text, extra={"ArgumentValue": text}), text, "id")
-    assert document.decode("utf-8").startswith("<?xml")
+    assert fromstring(document.decode("utf-8")).findtext("Code") == "InvalidArgument"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("a\0b", "a%00b"), ("\x01\x1f", "%01%1F"), ("\ufffe", "%EF%BF%BE"), ("\r\t\x7f\x85", "\r\t\x7f\x85")]
+)
+def test_an_error_is_well_formed_whatever_key_it_names(text: str, shown: str) -> None:
+    """Bug class: a client that cannot parse the document never learns that it was NoSuchKey."""
+    document = fromstring(render_error(S3Error("NoSuchKey", extra={"Key": text}), f"/photos/{text}", "id"))
+    assert (document.findtext("Key"), document.findtext("Resource")) == (shown, f"/photos/{shown}")
 
 
 def test_an_error_as_botocore_reads_it() -> None:

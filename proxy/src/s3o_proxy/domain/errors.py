@@ -47,6 +47,14 @@ class RangeNotSatisfiable(DomainError):
         self.size_bytes = size_bytes
 
 
+class PartNotSatisfiable(DomainError):
+    """A read of part `part_number` of an object that has `parts_count`."""
+
+    def __init__(self, part_number: int, parts_count: int) -> None:
+        super().__init__(f"part {part_number} was asked for, the object has {parts_count}")
+        self.part_number, self.parts_count = part_number, parts_count
+
+
 class UploadBusy(DomainError):
     """Another Complete (or an Abort) of the same upload is running now."""
 
@@ -104,7 +112,25 @@ class ChunkSignatureMismatch(BodyError):
 
 
 class MalformedBody(BodyError):
-    """Framing that is no aws-chunked body, or trailers that were not announced."""
+    """Framing that is no aws-chunked body, or a transfer coding that is none."""
+
+
+class MalformedTrailer(MalformedBody):
+    """Trailing headers that are none, that were not announced, or that were announced and did not come."""
+
+
+class InvalidTrailer(BodyError):
+    """A trailing header came as announced, and its value cannot be read."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Value for {name} trailing header is invalid.")
+        self.name = name
+
+
+class DocumentTooLong(BodyError):
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(f"the document has {size_bytes} bytes; at most {limit_bytes} are read")
+        self.size_bytes, self.limit_bytes = size_bytes, limit_bytes
 
 
 class ClientTimeout(BodyError):

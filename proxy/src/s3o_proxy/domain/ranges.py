@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import accumulate
 
-from s3o_proxy.domain.errors import RangeNotSatisfiable
+from s3o_proxy.domain.errors import PartNotSatisfiable, RangeNotSatisfiable
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,11 @@ def resolve(spec: RangeSpec, size_bytes: int) -> tuple[int, int]:
 def part_range(part_sizes: tuple[int, ...], part_number: int, size_bytes: int) -> tuple[int, int] | None:
     """Where part `part_number` (from 1) lies; an object without parts is its own part 1. None for an empty part.
 
-    Raises RangeNotSatisfiable for a part that is not there, as S3 does.
+    Raises PartNotSatisfiable for a part that is not there.
     """
     sizes = part_sizes or (size_bytes,)
     if part_number > len(sizes):
-        raise RangeNotSatisfiable(size_bytes)
+        raise PartNotSatisfiable(part_number, len(sizes))
     end = list(accumulate(sizes))[part_number - 1]
     first = end - sizes[part_number - 1]
     return (first, end - 1) if end > first else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 
-from s3o_proxy.domain.errors import BadDigest, IncompleteBody, MalformedBody, PayloadHashMismatch
+from s3o_proxy.domain.errors import BadDigest, DocumentTooLong, IncompleteBody, InvalidTrailer, PayloadHashMismatch
 from s3o_proxy.http.chunked import ChunkedDecoder, ChunkVerifier
 from s3o_proxy.http.exchange import Exchange
 from s3o_proxy.s3.body_promises import BodyPromises, Framing
@@ -67,7 +67,7 @@ class RequestBody:
 
     async def read_all(self, limit_bytes: int) -> bytes:
         if self.size_bytes > limit_bytes:
-            raise MalformedBody(f"the body has {self.size_bytes} bytes; at most {limit_bytes} are allowed here")
+            raise DocumentTooLong(self.size_bytes, limit_bytes)
         return b"".join([piece async for piece in self])
 
     # --- after the end -----------------------------------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ class RequestBody:
         name = checksum_header(algorithm)
         value = self._decoder.trailers[name]
         if not is_checksum(algorithm, value):
-            raise MalformedBody(f"Value for {name} trailing header is invalid.")
+            raise InvalidTrailer(name)
         return {algorithm: value}
 
 

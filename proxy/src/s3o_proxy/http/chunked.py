@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from s3o_proxy.domain.errors import IncompleteBody, MalformedBody
+from s3o_proxy.domain.errors import IncompleteBody, MalformedBody, MalformedTrailer
 
 _LINE_LIMIT_BYTES = 1024
 _TRAILER_LIMIT_BYTES = 16 * 1024
@@ -114,19 +114,19 @@ class ChunkedDecoder:
     def _trailer_line(self, line: bytes) -> None:
         self._trailer_bytes += len(line)
         if self._trailer_bytes > _TRAILER_LIMIT_BYTES:
-            raise MalformedBody("the trailer is too long")
+            raise MalformedTrailer("the trailer is too long")
         if line == b"\r\n":
             self._end_trailer()
             return
         # Some signers end a trailing header with LF alone, as AWS' own example does.
         name, value = _trailing_header(line.removesuffix(b"\n").removesuffix(b"\r"))
         if self._trailer_signature is not None:
-            raise MalformedBody("a trailing header follows the trailer's signature")
+            raise MalformedTrailer("a trailing header follows the trailer's signature")
         if self._signed_trailer and name == _TRAILER_SIGNATURE:
             self._trailer_signature = value
             return
         if name not in self._announced or name in self.trailers:
-            raise MalformedBody(f"the trailing header {name!r} was not announced, or comes twice")
+            raise MalformedTrailer(f"the trailing header {name!r} was not announced, or comes twice")
         self.trailers[name] = value
         self._trailer_text.append(f"{name}:{value}\n".encode("latin-1"))
 
@@ -146,7 +146,8 @@ class ChunkedDecoder:
         if self._done:
             self._after_end(rest)
         if len(rest) > _LINE_LIMIT_BYTES or (self._state == self._chunk_end and rest != b"\r"):
-            raise MalformedBody("a line of the chunk framing does not end")
+            kind = MalformedTrailer if self._state == self._trailer_line else MalformedBody
+            raise kind("a line of the chunk framing does not end")
         self._unparsed = rest
 
     def _signature_of(self, separator: bytes, extension: bytes) -> str:
@@ -154,17 +155,18 @@ class ChunkedDecoder:
             if separator:
                 raise MalformedBody("an unsigned chunk has an extension")
             return ""
-        if not extension.startswith(_SIGNATURE) or len(extension) != len(_SIGNATURE) + 64:
+        signature = extension.removeprefix(_SIGNATURE)
+        if not extension.startswith(_SIGNATURE) or not signature.isalnum():
             raise MalformedBody("a signed chunk has no chunk-signature")
-        return extension[len(_SIGNATURE) :].decode("latin-1")
+        return signature.decode("ascii")
 
     def _end_trailer(self) -> None:
         missing = self._announced - self.trailers.keys()
         if missing:
-            raise MalformedBody(f"announced trailing headers are missing: {', '.join(sorted(missing))}")
+            raise MalformedTrailer(f"announced trailing headers are missing: {', '.join(sorted(missing))}")
         if self._signed_trailer:
             if self._trailer_signature is None:
-                raise MalformedBody("the trailer has no x-amz-trailer-signature")
+                raise MalformedTrailer("the trailer has no x-amz-trailer-signature")
             if self._verifier is not None:
                 self._verifier.check_trailer(b"".join(self._trailer_text), self._trailer_signature)
         self._done = True
@@ -187,5 +189,5 @@ def _hex_size(text: bytes) -> int:
 def _trailing_header(line: bytes) -> tuple[str, str]:
     name, separator, value = line.partition(b":")
     if not separator or not name or name != name.strip() or b"\r" in value:
-        raise MalformedBody(f"{line[:64]!r} is no trailing header")
+        raise MalformedTrailer(f"{line[:64]!r} is no trailing header")
     return name.decode("latin-1").lower(), value.strip().decode("latin-1")

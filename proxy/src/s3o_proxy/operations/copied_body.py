@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 
-from s3o_proxy.domain.errors import BackendUnavailable, MalformedBody
+from s3o_proxy.domain.errors import BackendUnavailable, DocumentTooLong
 from s3o_proxy.domain.model import StoredObject
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.read import open_copy
@@ -68,5 +68,5 @@ class CopiedBody:
 
     async def read_all(self, limit_bytes: int) -> bytes:
         if self.size_bytes > limit_bytes:
-            raise MalformedBody(f"more than {limit_bytes} bytes")
+            raise DocumentTooLong(self.size_bytes, limit_bytes)
         return b"".join([piece async for piece in self])

@@ -50,5 +50,5 @@ class Body(Protocol):
         ...
 
     async def read_all(self, limit_bytes: int) -> bytes:
-        """A small body as a whole (XML). Raises domain.errors.MalformedBody above `limit_bytes`."""
+        """A small body as a whole (XML). Raises domain.errors.DocumentTooLong above `limit_bytes`."""
         ...

@@ -22,7 +22,7 @@ MAX_SINGLE_PUT_BYTES = 5 * 1024**3
 """AWS: "up to 5 GB in a single operation", for PutObject and for each part."""
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
-_SHA256_HEX = re.compile(r"[0-9a-f]{64}")
+_SHA256_HEX = re.compile(r"[0-9A-Fa-f]{64}")
 
 
 class Framing(Enum):
@@ -57,7 +57,8 @@ class BodyPromises:
 
 
 def body_promises(facts: RequestFacts, operation: Operation, max_size_bytes: int = MAX_SINGLE_PUT_BYTES) -> BodyPromises:
-    """Raises MissingContentLength, EntityTooLarge, InvalidDigest, InvalidRequest, InvalidArgument, NotImplemented."""
+    """Raises MissingContentLength, EntityTooLarge, InvalidDigest, InvalidRequest, InvalidArgument, MalformedTrailerError,
+    NotImplemented."""
     headers = effective_headers(facts)
     framing = _framing(headers)
     size_bytes, wire_bytes = _lengths(headers, framing, needed=isinstance(operation, _WITH_BODY))
@@ -112,8 +113,8 @@ def _framing(headers: Mapping[str, str]) -> Framing:
 def _lengths(headers: Mapping[str, str], framing: Framing, *, needed: bool) -> tuple[int, int | None]:
     """Decoded bytes, and bytes on the wire (None: chunked by HTTP, ends where it ends)."""
     chunked_by_http = "chunked" in headers.get("transfer-encoding", "").lower()
-    wire = None if chunked_by_http else _length(headers, "content-length")
-    decoded = _length(headers, "x-amz-decoded-content-length")
+    wire = None if chunked_by_http else _wire_length(headers)
+    decoded = _decoded_length(headers)
     if framing is Framing.PLAIN and not chunked_by_http:
         if wire is None and needed:
             raise S3Error("MissingContentLength")
@@ -127,18 +128,27 @@ def _lengths(headers: Mapping[str, str], framing: Framing, *, needed: bool) -> t
     return decoded, wire
 
 
-def _length(headers: Mapping[str, str], name: str) -> int | None:
-    text = headers.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise invalid_argument(name, text, f"The {name} header must be a number of bytes")
-    return int(text)
+def _wire_length(headers: Mapping[str, str]) -> int | None:
+    text = headers.get("content-length")
+    if text is not None and not _is_length(text):
+        raise invalid_argument("content-length", text, "The content-length header must be a number of bytes")
+    return None if text is None else int(text)
+
+
+def _decoded_length(headers: Mapping[str, str]) -> int | None:
+    text = headers.get("x-amz-decoded-content-length")
+    if text is not None and not _is_length(text):
+        raise S3Error("MissingContentLength", "The X-Amz-Decoded-Content-Length HTTP header must be a number of bytes.")
+    return None if text is None else int(text)
+
+
+def _is_length(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 18
 
 
 def _content_sha256(headers: Mapping[str, str]) -> str:
     value = headers.get("x-amz-content-sha256", "")
-    return value if _SHA256_HEX.fullmatch(value) else ""
+    return value.lower() if _SHA256_HEX.fullmatch(value) else ""
 
 
 def _content_md5(headers: Mapping[str, str]) -> str:
@@ -155,7 +165,7 @@ def _checksums(headers: Mapping[str, str], operation: Operation, framing: Framin
     values = {} if isinstance(operation, _OF_THE_OBJECT) else checksum_values(headers)
     trailer = trailer_algorithm(headers)
     if trailer and framing not in (Framing.UNSIGNED_CHUNKS, Framing.SIGNED_CHUNKS_AND_TRAILER):
-        raise S3Error("InvalidRequest", "x-amz-trailer needs x-amz-content-sha256 to be one of the STREAMING-…-TRAILER forms")
+        raise S3Error("MalformedTrailerError", "x-amz-trailer needs x-amz-content-sha256 to be one of the STREAMING-…-TRAILER forms")
     if trailer and values:
         raise S3Error("InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
     named = asked_algorithm(headers, "x-amz-sdk-checksum-algorithm")

@@ -22,7 +22,7 @@ def checksum_header(algorithm: str) -> str:
 def checksum_values(headers: Mapping[str, str], *, of_parts: bool = False) -> dict[str, str]:
     """Algorithm → base64 of the one x-amz-checksum-* header, or nothing. With `of_parts`, `-N` may follow (a composite checksum).
 
-    Raises InvalidRequest for a value that is none or for two headers, NotImplemented for an algorithm we cannot hold it against.
+    Raises InvalidRequest for a value or an algorithm that is none, or for two headers; NotImplemented for an algorithm that only S3 has.
     """
     values: dict[str, str] = {}
     for name, value in headers.items():
@@ -30,7 +30,9 @@ def checksum_values(headers: Mapping[str, str], *, of_parts: bool = False) -> di
             continue
         algorithm = _BY_HEADER.get(name)
         if algorithm is None:
-            raise header_not_implemented(name)
+            if name.removeprefix(_PREFIX).upper() in _LATER_ALGORITHMS:
+                raise header_not_implemented(name)
+            raise S3Error("InvalidRequest", "The algorithm type you specified in x-amz-checksum- header is invalid.")
         digest, dash, count = value.partition("-") if of_parts else (value, "", "")
         if not is_checksum(algorithm, digest) or (dash and not (count.isascii() and count.isdigit())):
             raise S3Error("InvalidRequest", f"Value for {name} header is invalid.")

@@ -39,6 +39,7 @@ CODES: dict[str, tuple[int, str]] = {
             "not match the part's entity tag."
         ),
     ),
+    "InvalidPartNumber": (416, "The requested partnumber is not satisfiable"),
     "InvalidPartOrder": (
         400,
         "The list of parts was not in ascending order. The parts list must be specified in order by part number.",
@@ -53,7 +54,12 @@ CODES: dict[str, tuple[int, str]] = {
     "InvalidToken": (400, "The provided token is malformed or otherwise invalid."),
     "InvalidURI": (400, "Couldn't parse the specified URI."),
     "KeyTooLongError": (400, "Your key is too long"),
+    "MalformedTrailerError": (
+        400,
+        "The request contained trailing data that was not well-formed or did not conform to our published schema.",
+    ),
     "MalformedXML": (400, "The XML you provided was not well-formed or did not validate against our published schema"),
+    "MaxMessageLengthExceeded": (400, "Your request was too large."),
     "MetadataTooLarge": (400, "Your metadata headers exceed the maximum allowed metadata size"),
     "MethodNotAllowed": (405, "The specified method is not allowed against this resource."),
     "MissingContentLength": (411, "You must provide the Content-Length HTTP header."),
@@ -157,6 +163,10 @@ def _range_not_satisfiable(error: domain.RangeNotSatisfiable) -> S3Error:
     )
 
 
+def _part_not_satisfiable(error: domain.PartNotSatisfiable) -> S3Error:
+    return S3Error("InvalidPartNumber", extra={"PartNumberRequested": str(error.part_number), "ActualPartCount": str(error.parts_count)})
+
+
 def _part_too_small(error: domain.PartTooSmall) -> S3Error:
     return S3Error(
         "EntityTooSmall",
@@ -182,6 +192,7 @@ DOMAIN_ERRORS: dict[type, Row] = {
     domain.NoSuchUpload: lambda error: S3Error("NoSuchUpload", extra={"UploadId": error.upload_id}),
     domain.PreconditionFailed: lambda error: S3Error("PreconditionFailed", extra={"Condition": error.condition}),
     domain.RangeNotSatisfiable: _range_not_satisfiable,
+    domain.PartNotSatisfiable: _part_not_satisfiable,
     # The usual cause is a client that repeats a Complete whose answer it lost. 503 makes every SDK ask again, and then it finds
     # the object there; 409 OperationAborted, which AWS also knows, would end the upload as failed.
     domain.UploadBusy: _verbatim("SlowDown", _RETRY_SOON),
@@ -193,7 +204,11 @@ DOMAIN_ERRORS: dict[type, Row] = {
     domain.BadDigest: _bad_digest,
     domain.PayloadHashMismatch: _plain("XAmzContentSHA256Mismatch"),
     domain.ChunkSignatureMismatch: _plain("SignatureDoesNotMatch"),
-    domain.MalformedBody: _verbatim("InvalidRequest"),
+    # What S3 says where the framing leads nowhere ("The request body terminated unexpectedly"); ours says where.
+    domain.MalformedBody: _verbatim("IncompleteBody"),
+    domain.MalformedTrailer: _plain("MalformedTrailerError"),
+    domain.InvalidTrailer: _verbatim("InvalidRequest"),
+    domain.DocumentTooLong: lambda error: S3Error("MaxMessageLengthExceeded", extra={"MaxMessageLengthBytes": str(error.limit_bytes)}),
     domain.ClientTimeout: _plain("RequestTimeout"),
     domain.ClientDisconnected: _plain("IncompleteBody"),  # Nobody is there to read it; it stands in the log.
     # 507 is no status that SDKs repeat on, rightly: space does not come back within seconds.

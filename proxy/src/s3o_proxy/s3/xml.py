@@ -38,6 +38,7 @@ __all__ = ["escape", "parse_complete_multipart_upload", "parse_create_bucket", "
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _OWNER = f"<ID>{OWNER_ID}</ID><DisplayName>{OWNER_NAME}</DisplayName>"
 _SPECIAL = re.compile(r"[&<>\"\x00-\x1f\x7f-\x9f\ufffe\uffff]")
+_NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~/]*")
 
@@ -74,11 +75,10 @@ def render(result: Result, *, base_url: str = "") -> bytes:
 
 def render_error(error: S3Error, resource: str, request_id: str, host_id: str = "") -> bytes:
     """The error document. `resource` is the path that was asked for, decoded."""
-    extra = "".join([_element(name, value) for name, value in error.extra.items()])
-    return (
-        f"{_HEAD}<Error><Code>{error.code}</Code><Message>{escape(error.message)}</Message>{extra}<Resource>{escape(resource)}</Resource>"
-        f"<RequestId>{escape(request_id)}</RequestId><HostId>{escape(host_id)}</HostId></Error>"
-    ).encode("utf-8", "replace")
+    fields = {"Code": error.code, "Message": error.message, **error.extra, "Resource": resource, "RequestId": request_id, "HostId": host_id}
+    # A document that no parser takes would hide its code: what XML 1.0 cannot say at all stands here percent-encoded.
+    texts = [f"<{name}>{escape(_NO_XML.sub(_percent, value))}</{name}>" for name, value in fields.items()]
+    return f"{_HEAD}<Error>{''.join(texts)}</Error>".encode("utf-8", "replace")
 
 
 def escape(text: str) -> str:
@@ -275,6 +275,10 @@ def _checksums(checksums: Mapping[str, str]) -> str:
 def _url_text(text: str) -> str:
     """encoding-type=url. A space becomes %20: readers that take `+` for a space and readers that do not agree on that one."""
     return text if _UNRESERVED.fullmatch(text) else quote(text, safe="/")
+
+
+def _percent(found: re.Match[str]) -> str:
+    return quote(found.group())
 
 
 def _reference(found: re.Match[str]) -> str:
