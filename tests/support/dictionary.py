@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from ssl import SSLContext
 
-from tests.support.edge import Served, serving
+from tests.support.edge import Response, Served, WireClient, connected, serving
 
 from s3o_crds.compiled import BucketConfig, CredentialConfig, FleetConfig, ServerConfig
 from s3o_proxy.config.snapshot import Credential, Snapshot, take_snapshot
@@ -163,3 +164,33 @@ async def dictionary(application: Dictionary | None = None, tls: SSLContext | No
     edge = DictionaryEdge(application or Dictionary())
     async with serving(edge.endpoint, tls, edge.readiness) as served:
         yield served, edge
+
+
+# --- talking to the dictionary -------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def talking(application: Dictionary | None = None) -> AsyncIterator[tuple[WireClient, DictionaryEdge]]:
+    async with dictionary(application) as (served, edge), connected(served.port) as client:
+        yield client, edge
+
+
+def request_head(method: str, path: str, headers: Mapping[str, object] | None = None, *, token: str = TOKEN) -> bytes:
+    """Without a `token` the request proves nothing."""
+    proof = {"X-Proxy-Token": token} if token else {}
+    lines = [f"{name}: {value}" for name, value in {"Host": "localhost", **proof, **(headers or {})}.items()]
+    return "\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", ""]).encode()
+
+
+def code_of(response: Response) -> str:
+    found = re.search(rb"<Code>(\w+)</Code>", response.body)
+    return found[1].decode() if found else ""
+
+
+async def is_alive(client: WireClient) -> bool:
+    """The connection is in order: it serves another request."""
+    return (await client.ask(request_head("GET", f"/{BUCKET}?list-type=2"))).status == 200
+
+
+async def one_request_over(served: Served) -> None:
+    await asyncio.wait(served.server.server_state.tasks, return_when=asyncio.FIRST_COMPLETED)

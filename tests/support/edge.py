@@ -17,6 +17,24 @@ from s3o_proxy.http.server import Server, listen
 
 Handler = Callable[[Exchange], Awaitable[None]]
 
+HOST = b"host: localhost\r\n"
+
+
+def answer_ok(exchange: Exchange, body: bytes) -> None:
+    exchange.answer(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n" % len(body), body)
+
+
+async def echo(exchange: Exchange) -> None:
+    """Answers with the request line and the body; a refused request with its code."""
+    if exchange.refusal is not None:
+        body = exchange.refusal.code.encode()
+        exchange.answer(b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n" % (exchange.refusal.status, len(body)), body)
+        return
+    pieces = [b"%s %b " % (exchange.head.method.encode(), exchange.head.target)]
+    while piece := await exchange.receive():
+        pieces.append(piece)
+    answer_ok(exchange, b"".join(pieces))
+
 
 class HandlerEdge:
     """An endpoint that is one function, to look at the connection alone."""
@@ -108,3 +126,10 @@ async def connected(port: int, *, receive_buffer_bytes: int | None = None, tls: 
         yield WireClient(reader, writer)
     finally:
         writer.transport.abort()
+
+
+async def send_all(client: WireClient, size: int) -> None:
+    piece = bytes(1024 * 1024)
+    for _ in range(size // len(piece)):
+        client.send(piece)
+        await client.writer.drain()

@@ -1,40 +1,17 @@
-"""A connection: requests in order, limits of size and time, and what is no HTTP."""
+"""A connection: requests in order, what is no HTTP, and clients that go away."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-import socket
-import ssl
 from collections.abc import AsyncIterator
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
-from tests.support.edge import HandlerEdge, WireClient, connected, serving
-from tests.support.manifests import self_signed_certificate
+from tests.support.edge import HOST, HandlerEdge, WireClient, answer_ok, connected, echo, serving
 
-from s3o_crds.compiled import ServerConfig
-from s3o_proxy.domain.errors import ClientDisconnected, ClientTimeout
+from s3o_proxy.domain.errors import ClientDisconnected
 from s3o_proxy.http.exchange import Exchange
-
-HOST = b"host: localhost\r\n"
-
-
-def ok(exchange: Exchange, body: bytes) -> None:
-    exchange.answer(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n" % len(body), body)
-
-
-async def echo(exchange: Exchange) -> None:
-    """Answers with the request line and the body; a refused request with its code."""
-    if exchange.refusal is not None:
-        body = exchange.refusal.code.encode()
-        exchange.answer(b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n" % (exchange.refusal.status, len(body)), body)
-        return
-    pieces = [b"%s %b " % (exchange.head.method.encode(), exchange.head.target)]
-    while piece := await exchange.receive():
-        pieces.append(piece)
-    ok(exchange, b"".join(pieces))
 
 
 @pytest.fixture
@@ -134,7 +111,7 @@ async def test_the_absolute_form_names_path_and_host() -> None:
 
     async def keep_host(exchange: Exchange) -> None:
         hosts.extend(value for name, value in exchange.head.headers if name == b"host")
-        ok(exchange, exchange.head.target)
+        answer_ok(exchange, exchange.head.target)
 
     async with serving(HandlerEdge(keep_host)) as served, connected(served.port) as client:
         response = await client.ask(b"GET http://one.example:1/bucket/key?x=1 HTTP/1.1\r\nHost: other\r\n\r\n")
@@ -149,7 +126,7 @@ async def test_trailers_of_the_transfer_coding_reach_no_head() -> None:
         while await exchange.receive():
             pass
         heads.append(exchange.head.headers)
-        ok(exchange, b"")
+        answer_ok(exchange, b"")
 
     async with serving(HandlerEdge(keep)) as served, connected(served.port) as client:
         put = b"PUT /a HTTP/1.1\r\n" + HOST + b"transfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\nauthorization: forged\r\n\r\n"
@@ -232,184 +209,6 @@ async def test_chunks_of_one_byte_are_not_kept_one_by_one() -> None:
     assert kept[0] < 20
 
 
-# --- the body, at the pace of the slower side ------------------------------------------------------------------------------------
-
-
-async def test_a_body_nobody_reads_stops_the_client() -> None:
-    release = asyncio.Event()
-    held: list[int] = []
-
-    async def slow(exchange: Exchange) -> None:
-        await release.wait()
-        held.append(exchange.buffered_bytes)
-        total = 0
-        while piece := await exchange.receive():
-            assert len(piece) <= 256 * 1024
-            total += len(piece)
-        ok(exchange, str(total).encode())
-
-    async with serving(HandlerEdge(slow)) as served, connected(served.port) as client:
-        size = 64 * 1024 * 1024
-        client.send(b"PUT /a HTTP/1.1\r\n%bcontent-length: %d\r\n\r\n" % (HOST, size))
-        sending = asyncio.create_task(_send_all(client, size))
-        done, _ = await asyncio.wait({sending}, timeout=0.5)
-        assert not done
-        release.set()
-        assert (await client.response()).body == str(size).encode()
-        await sending
-    assert held[0] < 1024 * 1024
-
-
-async def _send_all(client: WireClient, size: int) -> None:
-    piece = bytes(1024 * 1024)
-    for _ in range(size // len(piece)):
-        client.send(piece)
-        await client.writer.drain()
-
-
-async def test_a_client_that_takes_its_time_reading_holds_back_the_answer() -> None:
-    produced: list[int] = [0]
-
-    async def pieces(count: int) -> AsyncIterator[bytes]:
-        for _ in range(count):
-            produced[0] += 1
-            yield bytes(256 * 1024)
-
-    async def big(exchange: Exchange) -> None:
-        size = 200 * 256 * 1024
-        await exchange.stream(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n" % size, size, pieces(200))
-
-    async with serving(HandlerEdge(big)) as served, connected(served.port, receive_buffer_bytes=65536) as client:
-        client.send(b"GET /a HTTP/1.1\r\n" + HOST + b"\r\n")
-        await client.reader.readexactly(10)
-        await asyncio.sleep(0.3)
-        assert produced[0] < 150
-        await client.reader.readuntil(b"\r\n\r\n")
-        assert len(await client.reader.readexactly(200 * 256 * 1024)) == 200 * 256 * 1024
-
-
-# --- time limits -------------------------------------------------------------------------------------------------------------------
-
-QUICK = ServerConfig(header_timeout_ms=150, stall_timeout_ms=150, idle_timeout_ms=300)
-
-
-async def test_a_head_must_come_in_time() -> None:
-    async with serving(HandlerEdge(echo, QUICK)) as served, connected(served.port) as client:
-        response = await client.ask(b"GET / HTTP/1.1\r\nhost:")
-        assert (response.status, response.body, response.headers["connection"]) == (400, b"RequestTimeout", "close")
-
-
-async def test_the_head_after_an_answer_must_come_in_time_too() -> None:
-    async with serving(HandlerEdge(echo, QUICK)) as served, connected(served.port) as client:
-        client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\nGET / HTTP/1.1\r\n")
-        assert (await client.response()).status == 200
-        assert (await client.response()).body == b"RequestTimeout"
-
-
-async def test_an_idle_connection_ends() -> None:
-    async with serving(HandlerEdge(echo, QUICK)) as served, connected(served.port) as client:
-        await client.ask(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
-        assert await client.is_closed()
-
-
-async def test_a_connection_that_never_asks_ends() -> None:
-    async with serving(HandlerEdge(echo, QUICK)) as served, connected(served.port) as client:
-        assert await client.is_closed()
-
-
-async def test_a_client_that_stops_sending_its_body_times_out() -> None:
-    errors: list[Exception] = []
-
-    async def read(exchange: Exchange) -> None:
-        try:
-            while await exchange.receive():
-                pass
-        except ClientTimeout as error:
-            errors.append(error)
-            ok(exchange, b"late")
-
-    async with serving(HandlerEdge(read, QUICK)) as served, connected(served.port) as client:
-        response = await client.ask(b"PUT / HTTP/1.1\r\n" + HOST + b"content-length: 10\r\n\r\nhalf")
-        assert (response.body, response.headers["connection"]) == (b"late", "close")
-    assert errors
-
-
-async def test_a_client_that_sends_slowly_but_steadily_does_not_time_out() -> None:
-    async with serving(HandlerEdge(echo, QUICK)) as served, connected(served.port) as client:
-        client.send(b"PUT /a HTTP/1.1\r\n" + HOST + b"content-length: 6\r\n\r\n")
-        for byte in b"abcdef":
-            await asyncio.sleep(0.08)
-            client.send(bytes([byte]))
-        assert (await client.response()).body == b"PUT /a abcdef"
-
-
-async def test_a_slow_backend_is_no_stall_of_the_client() -> None:
-    async def slow(exchange: Exchange) -> None:
-        await exchange.receive()
-        await asyncio.sleep(0.4)
-        while await exchange.receive():
-            pass
-        ok(exchange, b"done")
-
-    async with serving(HandlerEdge(slow, QUICK)) as served, connected(served.port) as client:
-        client.send(b"PUT /a HTTP/1.1\r\n" + HOST + b"content-length: 6\r\n\r\nabc")
-        await asyncio.sleep(0.3)
-        client.send(b"def")
-        assert (await client.response()).body == b"done"
-
-
-@pytest.mark.parametrize("over_tls", [False, True])
-async def test_a_client_that_takes_nothing_of_its_answer_is_cut(over_tls: bool, tmp_path: Path) -> None:
-    outcome: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-
-    async def endless() -> AsyncIterator[bytes]:
-        while True:
-            yield bytes(256 * 1024)
-
-    async def big(exchange: Exchange) -> None:
-        try:
-            await exchange.stream(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n" % 10**12, 10**12, endless())
-        except ClientDisconnected as error:
-            outcome.set_result(error)
-
-    ours, theirs = contexts(tmp_path) if over_tls else (None, None)
-    async with serving(HandlerEdge(big, QUICK), ours) as served, connected(served.port, receive_buffer_bytes=65536, tls=theirs) as client:
-        client.send(b"GET /a HTTP/1.1\r\n" + HOST + b"\r\n")
-        assert isinstance(await asyncio.wait_for(outcome, 5), ClientDisconnected)
-
-
-async def test_a_client_that_takes_its_answer_slowly_but_steadily_gets_it_whole() -> None:
-    """It is slower than the system's buffers are emptied to be filled again: only by them can its progress be seen."""
-    size = 8 * 1024 * 1024
-
-    async def whole() -> AsyncIterator[bytes]:
-        for _ in range(size // 65536):
-            yield bytes(65536)
-
-    async def big(exchange: Exchange) -> None:
-        await exchange.stream(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n" % size, size, whole())
-
-    async with serving(HandlerEdge(big, QUICK)) as served:
-        with socket.create_connection(("127.0.0.1", served.port)) as connection:
-            connection.setblocking(False)
-            loop = asyncio.get_running_loop()
-            await loop.sock_sendall(connection, b"GET /a HTTP/1.1\r\n" + HOST + b"\r\n")
-            received = 0
-            while received < size:
-                taken = len(await loop.sock_recv(connection, 64 * 1024))
-                assert taken
-                received += taken
-                await asyncio.sleep(0.01)
-
-
-def contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The server's and the client's."""
-    certificate, key = self_signed_certificate(folder)
-    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ours.load_cert_chain(certificate, key)
-    return ours, ssl.create_default_context(cafile=str(certificate))
-
-
 # --- disconnects ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -446,112 +245,3 @@ async def test_a_client_that_goes_away_in_its_body_is_told_to_who_reads_it() -> 
             client.send(b"PUT / HTTP/1.1\r\n" + HOST + b"content-length: 10\r\n\r\nhalf")
             await asyncio.sleep(0.05)
         assert isinstance(await asyncio.wait_for(outcome, 2), ClientDisconnected)
-
-
-# --- answers before the body was read ------------------------------------------------------------------------------------------------
-
-
-async def refuse(exchange: Exchange) -> None:
-    exchange.answer(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n", b"no")
-
-
-async def test_a_small_body_that_nobody_wants_is_thrown_away_and_the_connection_serves_on() -> None:
-    async with serving(HandlerEdge(refuse)) as served, connected(served.port) as client:
-        for _ in range(2):
-            client.send(b"PUT /a HTTP/1.1\r\n" + HOST + b"content-length: 60000\r\n\r\n")
-            response = await client.response()
-            assert (response.status, response.headers.get("connection")) == (403, None)
-            client.send(bytes(60_000))
-
-
-async def test_a_large_body_that_nobody_wants_costs_the_connection_but_not_the_answer() -> None:
-    """A client that writes all before it reads must still find the answer: so its bytes are taken, and thrown away."""
-    async with serving(HandlerEdge(refuse)) as served, connected(served.port) as client:
-        size = 16 * 1024 * 1024
-        client.send(b"PUT /a HTTP/1.1\r\n%bcontent-length: %d\r\n\r\n" % (HOST, size))
-        await _send_all(client, size)
-        response = await client.response()
-        assert (response.status, response.headers["connection"]) == (403, "close")
-
-
-async def test_expect_continue_is_answered_when_the_body_is_wanted() -> None:
-    wanted = asyncio.Event()
-
-    async def later(exchange: Exchange) -> None:
-        await wanted.wait()
-        ok(exchange, await exchange.receive())
-
-    async with serving(HandlerEdge(later)) as served, connected(served.port) as client:
-        client.send(b"PUT /a HTTP/1.1\r\n" + HOST + b"content-length: 5\r\nExpect: 100-Continue\r\n\r\n")
-        reading = asyncio.create_task(client.response())
-        done, _ = await asyncio.wait({reading}, timeout=0.1)
-        assert not done
-        wanted.set()
-        assert (await reading).status == 100
-        assert (await client.ask(b"hello")).body == b"hello"
-
-
-async def test_expect_continue_is_answered_without_a_body_too() -> None:
-    async with serving(HandlerEdge(refuse)) as served, connected(served.port) as client:
-        client.send(b"PUT /a HTTP/1.1\r\n" + HOST + b"content-length: 0\r\nexpect: 100-continue\r\n\r\n")
-        assert [(await client.response()).status for _ in range(2)] == [100, 403]
-
-
-async def test_expect_continue_before_a_refusal_asks_for_a_small_body() -> None:
-    """Old botocores break their pooled connection over a final answer without a 100 before it."""
-    async with serving(HandlerEdge(refuse)) as served, connected(served.port) as client:
-        for _ in range(2):
-            client.send(b"PUT /a HTTP/1.1\r\n" + HOST + b"content-length: 5\r\nexpect: 100-continue\r\n\r\n")
-            assert [(await client.response()).status for _ in range(2)] == [100, 403]
-            client.send(b"hello")
-
-
-@pytest.mark.parametrize("framing", [b"content-length: 1000000000", b"transfer-encoding: chunked"])
-async def test_expect_continue_before_a_refusal_spares_a_large_body(framing: bytes) -> None:
-    async with serving(HandlerEdge(refuse)) as served, connected(served.port) as client:
-        response = await client.ask(b"PUT /a HTTP/1.1\r\n" + HOST + framing + b"\r\nexpect: 100-continue\r\n\r\n")
-        assert (response.status, response.headers["connection"]) == (403, "close")
-
-
-# --- broken answers ------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("fails_with", [None, RuntimeError("backend gone")])
-async def test_an_answer_that_breaks_off_never_looks_whole(fails_with: Exception | None, caplog: pytest.LogCaptureFixture) -> None:
-    async def short() -> AsyncIterator[bytes]:
-        yield b"half"
-        if fails_with is not None:
-            raise fails_with
-
-    async def broken(exchange: Exchange) -> None:
-        await exchange.stream(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n", 8, short())
-
-    async with serving(HandlerEdge(broken)) as served, connected(served.port) as client:
-        client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
-        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-            await client.response()
-    assert "a request was not answered" in caplog.text
-
-
-async def test_a_stream_that_fails_before_its_first_byte_leaves_room_for_another_answer() -> None:
-    async def nothing() -> AsyncIterator[bytes]:
-        raise RuntimeError("backend gone")
-        yield b""
-
-    async def broken(exchange: Exchange) -> None:
-        try:
-            await exchange.stream(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n", 8, nothing())
-        except RuntimeError:
-            await refuse(exchange)
-
-    async with serving(HandlerEdge(broken)) as served, connected(served.port) as client:
-        assert (await client.ask(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")).status == 403
-
-
-async def test_a_handler_that_answers_nothing_loses_the_connection() -> None:
-    async def silent(_: Exchange) -> None:
-        return
-
-    async with serving(HandlerEdge(silent)) as served, connected(served.port) as client:
-        client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
-        assert await client.is_closed()
