@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from tests.support.fleet import Fleet
 
 _LIMIT_S = 200.0
-"""An instance's lease (30 s) and the reaper's period (15 s), or the claim of a dead cleanup (60 s) and its period (30 s), and a busy machine."""
+"""An instance's lease (30 s) and the reaper's period (15 s), or a dead cleanup's claim (60 s) and its period (30 s); and a busy machine."""
 
 
 def settle(fleet: Fleet, proxy: int = 0) -> None:
@@ -18,6 +18,11 @@ def settle(fleet: Fleet, proxy: int = 0) -> None:
     client = fleet.client(proxy)
     for upload in client.list_multipart_uploads(Bucket=fleet.bucket).get("Uploads", []):
         client.abort_multipart_upload(Bucket=fleet.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+    wait_for_workers(fleet, proxy)
+
+
+def wait_for_workers(fleet: Fleet, proxy: int = 0) -> None:
+    """As `settle`, and uploads stay."""
     deadline = time.monotonic() + _LIMIT_S
     names = ("s3o_pending_intents", "s3o_cleanup_queue_depth")
     while True:
@@ -25,4 +30,4 @@ def settle(fleet: Fleet, proxy: int = 0) -> None:
         if all(depth == 0 for depth in depths.values()):
             return
         assert time.monotonic() < deadline, f"not settled after {_LIMIT_S} s: {depths}"
-        time.sleep(1)
+        time.sleep(0.2)
