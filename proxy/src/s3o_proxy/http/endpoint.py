@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import logging
 import os
+import time
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import unquote
@@ -157,7 +157,7 @@ class Endpoint:
 
     def _record(self, exchange: Exchange, asked: Asked, outcome: _Outcome) -> None:
         head = exchange.head
-        duration_s = asyncio.get_running_loop().time() - exchange.started_s
+        duration_s = time.perf_counter() - exchange.started_s  # uvloop's clock ticks in milliseconds
         received, sent = exchange.received_bytes, exchange.sent_bytes
         self._metrics.request_finished(asked.method, outcome.status, duration_s, received, sent)
         self._access_log.write(

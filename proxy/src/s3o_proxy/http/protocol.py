@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from typing import Protocol, cast
 
@@ -263,7 +264,7 @@ class S3Protocol(asyncio.Protocol):
 
     def _enqueue(self, head: Head, refusal: S3Error | None = None) -> Exchange:
         head.peer, head.secure = self._peer, self._secure
-        exchange = Exchange(self, head, self._loop.time(), refusal)
+        exchange = Exchange(self, head, time.perf_counter(), refusal)
         self._queue.append(exchange)
         if len(self._queue) == 1:
             self._start(exchange)
