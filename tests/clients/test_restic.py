@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from tests.support.fleet import Fleet, Launch
+from tests.support.postgres import PostgresServer
 from tests.support.programs import Completed, run
 from tests.support.trees import random_bytes, read_tree, write_tree
 
 
 @pytest.fixture(scope="module")
-def fleet(launch: Launch) -> Fleet:
-    return launch()
+def fleet(launch: Launch, postgres: PostgresServer) -> Fleet:
+    return launch(database_uri=postgres.uri(postgres.create_database()))
 
 
 def restic(fleet: Fleet, *arguments: str | Path, cwd: Path | None = None) -> Completed:
