@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from botocore.config import Config
+from tests.support import manifests
 from tests.support.fleet import Fleet, Launch
 from tests.support.programs import Completed, run
 from tests.support.trees import random_bytes
@@ -79,6 +80,29 @@ def test_curl_signs_by_itself(fleet: Fleet, tmp_path: Path) -> None:
     assert curl(fleet, *sign, url).output == b"signed by curl"
     head = curl(fleet, *sign, "--head", url).text
     assert "content-length: 14" in head.lower()
+
+
+def test_a_token_instead_of_a_signature(fleet: Fleet, tmp_path: Path) -> None:
+    manifests.write(fleet.config / "token.yaml", manifests.secret("letters-token", {"token": "open sesame"}))
+    with fleet.next_generation():
+        fleet.write_bucket("letters", credentials=[{"name": "door", "type": "Token", "secretRef": {"name": "letters-token"}}])
+    (tmp_path / "up").write_bytes(b"by token")
+    token, url = ["--header", "X-Proxy-Token: open sesame"], f"{fleet.endpoint}/letters/a%20b"
+    assert status_of(fleet, *token, "--upload-file", tmp_path / "up", url) == 200
+    assert curl(fleet, *token, url).output == b"by token"
+    assert status_of(fleet, "--header", "X-Proxy-Token: open", url) == 403
+    assert status_of(fleet, *token, f"{fleet.endpoint}/{fleet.bucket}/signed") == 403
+
+
+def test_the_bucket_may_stand_in_the_host(launch: Launch, tmp_path: Path) -> None:
+    fleet = launch(server={"virtualHostDomain": "s3.example.com"})
+    fleet.client().put_object(Bucket=fleet.bucket, Key="a b", Body=b"found")
+    style = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
+    by_host = fleet.client(endpoint=f"http://s3.example.com:{fleet.proxies[0].port}", config=style)
+    url = by_host.generate_presigned_url("get_object", Params={"Bucket": fleet.bucket, "Key": "a b"})
+    assert url.startswith(f"http://{fleet.bucket}.s3.example.com:")
+    here = ["--connect-to", f"::127.0.0.1:{fleet.proxies[0].port}"]
+    assert curl(fleet, *here, url).output == b"found"
 
 
 def test_signature_version_2_is_refused_by_default(fleet: Fleet) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 from botocore.config import Config
-from tests.support.fleet import BackendShape, Fleet, KeyPair, Launch
+from tests.support.fleet import BackendShape, Fleet, KeyPair, Launch, wait_until
 from tests.support.postgres import PostgresServer
 from tests.support.s3 import refused
 from tests.support.trees import random_bytes
@@ -21,22 +19,6 @@ if TYPE_CHECKING:
 
 KIB = 1024
 _WAIT_S = 30.0
-
-
-@contextmanager
-def next_generation(fleet: Fleet, number: int = 0) -> Iterator[None]:
-    """After the block, waits until the proxy serves a newer configuration than before."""
-    proxy = fleet.proxies[number]
-    before = proxy.generation
-    yield
-    wait_until(lambda: proxy.generation > before, f"generation {before} is still served")
-
-
-def wait_until(holds: Callable[[], bool], otherwise: str) -> None:
-    deadline = time.monotonic() + _WAIT_S
-    while not holds():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.05)
 
 
 def impatient(fleet: Fleet) -> S3Client:
@@ -56,14 +38,14 @@ def test_a_new_backend_takes_what_the_full_one_cannot(launch: Launch) -> None:
         put(impatient(fleet), "b", 700 * KIB)
     assert "quota" in refusal.message
 
-    with next_generation(fleet):
+    with fleet.next_generation():
         fleet.write_backend(BackendShape("second", 2))
     put(s3, "b", 700 * KIB)
     put(s3, "c", 100 * KIB)
     assert sorted(fleet.stored("first").values()) == [100 * KIB, 700 * KIB]
     assert list(fleet.stored("second").values()) == [700 * KIB]
 
-    with next_generation(fleet):
+    with fleet.next_generation():
         fleet.write_backend(BackendShape("first", 1, spec={"quota": {"bytes": "2Mi"}}))
     put(s3, "d", 700 * KIB)
     assert len(fleet.stored("first", "d")) == 1, "the larger quota has no effect"
@@ -74,19 +56,19 @@ def test_a_cordoned_backend_is_read_and_not_written(launch: Launch) -> None:
     fleet = launch(backends=[BackendShape("first", 1), BackendShape("second", 2)])
     s3 = fleet.client()
     put(s3, "before", 1000)
-    with next_generation(fleet):
+    with fleet.next_generation():
         fleet.write_backend(BackendShape("first", 1, spec={"state": "Cordoned"}))
     put(s3, "after", 1000)
     assert len(fleet.stored("second", "after")) == 1
     assert s3.get_object(Bucket="photos", Key="before")["Body"].read() == random_bytes(1000)
 
-    with next_generation(fleet):
+    with fleet.next_generation():
         fleet.write_backend(BackendShape("second", 2, spec={"state": "Cordoned"}))
     with refused("InsufficientStorage", 507) as refusal:
         put(impatient(fleet), "nowhere")
     assert "cordoned" in refusal.message
 
-    with next_generation(fleet):
+    with fleet.next_generation():
         fleet.write_backend(BackendShape("first", 1))
     put(s3, "again", 1000)
     assert len(fleet.stored("first", "again")) == 1
@@ -97,7 +79,7 @@ def test_a_removed_backend_takes_no_more_writes_and_its_objects_wait_for_its_ret
     fleet = launch(backends=[first, BackendShape("second", 2)])
     s3 = fleet.client()
     put(s3, "left-behind", 1000)
-    with next_generation(fleet):
+    with fleet.next_generation():
         fleet.remove_backend("first")
     put(s3, "after", 1000)
     assert len(fleet.stored("second", "after")) == 1
@@ -105,7 +87,7 @@ def test_a_removed_backend_takes_no_more_writes_and_its_objects_wait_for_its_ret
     with refused("ServiceUnavailable", 503):
         impatient(fleet).get_object(Bucket="photos", Key="left-behind")
 
-    with next_generation(fleet):
+    with fleet.next_generation():
         fleet.write_backend(first)
     assert s3.get_object(Bucket="photos", Key="left-behind")["Body"].read() == random_bytes(1000)
 
@@ -117,7 +99,7 @@ def test_a_bucket_and_its_credential_come_and_go(launch: Launch) -> None:
     with refused("InvalidAccessKeyId", 403):
         theirs.put_object(Bucket="letters", Key="k", Body=b"1")
 
-    with next_generation(fleet):
+    with fleet.next_generation():
         fleet.write_bucket("letters", keys)
     theirs.put_object(Bucket="letters", Key="k", Body=b"1")
     with refused("AccessDenied", 403):
@@ -125,12 +107,12 @@ def test_a_bucket_and_its_credential_come_and_go(launch: Launch) -> None:
     with refused("AccessDenied", 403):
         fleet.client().get_object(Bucket="letters", Key="k")
 
-    with next_generation(fleet):
+    with fleet.next_generation():
         fleet.remove_bucket("letters")
     with refused("InvalidAccessKeyId", 403):
         theirs.get_object(Bucket="letters", Key="k")
 
-    with next_generation(fleet):
+    with fleet.next_generation():
         fleet.write_bucket("letters", keys)
     assert theirs.get_object(Bucket="letters", Key="k")["Body"].read() == b"1", "the bucket came back without its objects"
 
@@ -139,7 +121,7 @@ def test_a_rotated_secret(launch: Launch) -> None:
     fleet = launch()
     old = fleet.client()
     put(old, "k")
-    with next_generation(fleet):
+    with fleet.next_generation():
         fleet.rotate_keys()
     with refused("InvalidAccessKeyId", 403):
         old.get_object(Bucket="photos", Key="k")
@@ -150,11 +132,11 @@ def test_a_backend_gets_new_keys(launch: Launch) -> None:
     fleet = launch(backends=[BackendShape("first", 1)])
     s3 = fleet.client()
     put(s3, "k")
-    with next_generation(fleet):
+    with fleet.next_generation():
         fleet.write_backend(BackendShape("first", 1), KeyPair())
     with refused("ServiceUnavailable", 503):
         impatient(fleet).get_object(Bucket="photos", Key="k")
-    with next_generation(fleet):
+    with fleet.next_generation():
         fleet.write_backend(BackendShape("first", 1))
     assert s3.get_object(Bucket="photos", Key="k")["ContentLength"] == 1
 
@@ -185,7 +167,7 @@ def test_an_invalid_change_is_refused_and_the_old_generation_keeps_serving(launc
     assert "colour" in log
     assert "nowhere" in log
 
-    with next_generation(fleet):
+    with fleet.next_generation():
         broken.unlink()
         fleet.write_bucket("letters")
     fleet.client().put_object(Bucket="letters", Key="k", Body=b"1")
@@ -205,7 +187,7 @@ def test_server_settings_change_too(launch: Launch) -> None:
     fleet = launch()
     s3 = fleet.client()
     put(s3, "k", 2000)
-    with next_generation(fleet):
+    with fleet.next_generation():
         fleet.write_server(maxObjectSize=1000)
     with refused("EntityTooLarge", 400):
         put(s3, "k", 2000)
@@ -228,7 +210,7 @@ def test_a_request_keeps_the_configuration_that_it_began_with(launch: Launch) ->
     sender = threading.Thread(target=lambda: status.append(httpx.put(url, content=body(), headers=length).status_code))
     sender.start()
     assert half.wait(_WAIT_S)
-    with next_generation(fleet):
+    with fleet.next_generation():
         fleet.rotate_keys()
         fleet.remove_backend("first")
     rest.set()
@@ -240,7 +222,7 @@ def test_a_request_keeps_the_configuration_that_it_began_with(launch: Launch) ->
 @pytest.mark.parametrize("number", [0, 1])
 def test_every_proxy_follows_by_itself(two_proxies: Fleet, number: int) -> None:
     keys = KeyPair()
-    with next_generation(two_proxies, number):
+    with two_proxies.next_generation(number):
         two_proxies.write_bucket(f"bucket-{number}", keys)
     two_proxies.client(number, keys=keys).put_object(Bucket=f"bucket-{number}", Key="k", Body=b"1")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.support import programs
-from tests.support.fleet import free_port
+from tests.support.fleet import free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
 _START_S = 90.0
@@ -48,7 +47,7 @@ class MakeRun:
             )
         started: list[psutil.Process] = []
         try:
-            self._wait_for("Ctrl-C ends everything", process)
+            wait_until(lambda: self._is_up(process), "make run is not there yet", timeout_s=_START_S)
             started = psutil.Process(process.pid).children(recursive=True)
             text = self._log.read_text()
             yield [line.strip() for line in text.splitlines() if line.startswith("    ")]
@@ -64,12 +63,10 @@ class MakeRun:
         assert len(started) >= 5
         assert "ending" in self._log.read_text()
 
-    def _wait_for(self, text: str, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + _START_S
-        while text not in self._log.read_text():
-            assert process.poll() is None, f"make run ended with {process.returncode}:\n{self._log.read_text()}"
-            assert time.monotonic() < deadline, f"make run is not there yet:\n{self._log.read_text()}"
-            time.sleep(0.1)
+    def _is_up(self, process: subprocess.Popen[bytes]) -> bool:
+        text = self._log.read_text()
+        assert process.poll() is None, f"make run ended with {process.returncode}:\n{text}"
+        return "Ctrl-C ends everything" in text
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
-from tests.support.fleet import Fleet, Launch
+from tests.support.fleet import Fleet, Launch, wait_until
 from tests.support.trees import random_bytes
 
 MIB = 1024**2
@@ -38,15 +38,12 @@ def open_request(url: str, method: str, length_bytes: int = 0) -> Iterator[http.
         connection.close()
 
 
-def wait_until_nobody_listens(fleet: Fleet) -> None:
-    deadline = time.monotonic() + _WAIT_S
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", fleet.proxies[0].port)).close()
-        except ConnectionRefusedError:
-            return
-        assert time.monotonic() < deadline, "new connections are still accepted"
-        time.sleep(0.02)
+def nobody_listens(fleet: Fleet) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", fleet.proxies[0].port)).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def test_requests_in_flight_finish_and_nothing_new_is_taken(fleet: Fleet) -> None:
@@ -61,7 +58,7 @@ def test_requests_in_flight_finish_and_nothing_new_is_taken(fleet: Fleet) -> Non
         with download.getresponse() as answer:
             got = answer.read(MIB)
             proxy.terminate()
-            wait_until_nobody_listens(fleet)
+            wait_until(lambda: nobody_listens(fleet), "new connections are still accepted")
             got += answer.read()
         upload.send(content[MIB:])
         with upload.getresponse() as answer:
@@ -90,10 +87,7 @@ def test_readiness_says_no_before_the_listener_closes(launch: Launch) -> None:
     fleet = launch(server={"shutdownDelay": "2s"})
     proxy, s3 = fleet.proxies[0], fleet.client()
     proxy.terminate()
-    deadline = time.monotonic() + _WAIT_S
-    while proxy.health() == 200:
-        assert time.monotonic() < deadline, "readiness still says yes"
-    assert proxy.health() == 503
+    wait_until(lambda: proxy.health() == 503, "readiness still says yes")
     # Load balancers need a moment to notice; who still comes is served.
     s3.put_object(Bucket=fleet.bucket, Key="late", Body=b"1")
     assert proxy.wait() == 0
@@ -118,7 +112,7 @@ def test_a_second_signal_waits_for_nobody(fleet: Fleet) -> None:
         upload.send(b"only this")
         fleet.client().list_buckets()
         proxy.terminate()
-        wait_until_nobody_listens(fleet)
+        wait_until(lambda: nobody_listens(fleet), "new connections are still accepted")
         proxy.terminate()
         proxy.wait()
     fleet.restart()

@@ -10,7 +10,8 @@ import secrets
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -82,11 +83,7 @@ class Proxy:
             self._process = subprocess.Popen(
                 command, cwd=self._directory, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
             )
-        deadline = time.monotonic() + _READY_TIMEOUT_S
-        while not self._is_ready():
-            assert self._process.poll() is None, f"the proxy ended with {self._process.returncode} at its start:\n{self.tail()}"
-            assert time.monotonic() < deadline, f"the proxy is not ready after {_READY_TIMEOUT_S} s:\n{self.tail()}"
-            time.sleep(0.05)
+        wait_until(self._is_ready, "the proxy is not ready; its log is below", timeout_s=_READY_TIMEOUT_S)
 
     def kill(self) -> None:
         """SIGKILL, as a crash would."""
@@ -144,6 +141,7 @@ class Proxy:
             return log.read().decode(errors="replace")
 
     def _is_ready(self) -> bool:
+        assert self.process.poll() is None, f"the proxy ended with {self.process.returncode} at its start:\n{self.tail()}"
         try:
             return self.health() == 200
         except httpx.TransportError:
@@ -229,7 +227,7 @@ class Fleet:
         if keys is not None:
             secret_name = f"{name}-keys"
             secret = [manifests.key_pair(secret_name, keys.access_key_id, keys.secret_access_key)]
-        manifests.write(self.config / f"bucket-{name}.yaml", manifests.bucket(name, credentials={"owner": secret_name}, **spec), *secret)
+        manifests.write(self.config / f"bucket-{name}.yaml", manifests.bucket(name, secret_name=secret_name, **spec), *secret)
 
     def remove_bucket(self, name: str) -> None:
         (self.config / f"bucket-{name}.yaml").unlink()
@@ -242,6 +240,14 @@ class Fleet:
     def _write_keys(self) -> None:
         pair = manifests.key_pair(_SHARED_KEYS, self.keys.access_key_id, self.keys.secret_access_key)
         manifests.write(self.config / "keys.yaml", pair)
+
+    @contextmanager
+    def next_generation(self, number: int = 0) -> Iterator[None]:
+        """After the block, waits until proxy `number` serves a newer configuration than before."""
+        proxy = self.proxies[number]
+        before = proxy.generation
+        yield
+        wait_until(lambda: proxy.generation > before, f"generation {before} is still served")
 
     # --- processes --------------------------------------------------------------------------------------------------
 
@@ -281,12 +287,14 @@ class Fleet:
     def endpoint(self) -> str:
         return self.proxies[0].endpoint
 
-    def client(self, number: int = 0, *, keys: KeyPair | None = None, config: Config | None = None) -> S3Client:
-        """boto3 with its default settings, on proxy `number`."""
+    def client(
+        self, number: int = 0, *, keys: KeyPair | None = None, config: Config | None = None, endpoint: str | None = None
+    ) -> S3Client:
+        """boto3 with its default settings, on proxy `number`, which may be called by another name (`endpoint`)."""
         pair = keys or self.keys
         return boto3.session.Session().client(
             "s3",
-            endpoint_url=self.proxies[number].endpoint,
+            endpoint_url=endpoint or self.proxies[number].endpoint,
             region_name=REGION,
             aws_access_key_id=pair.access_key_id,
             aws_secret_access_key=pair.secret_access_key,
@@ -380,6 +388,14 @@ def launch(tmp_path_factory: pytest.TempPathFactory, seaweedfs: SeaweedFS) -> It
 def logs_of_running_proxies() -> list[tuple[str, str]]:
     """Title and text of what each running proxy wrote last, for the report of a failed test."""
     return [(str(proxy.log), proxy.tail()) for fleet in _running for proxy in fleet.proxies if proxy.log.exists()]
+
+
+def wait_until(holds: Callable[[], bool], otherwise: str, *, timeout_s: float = 30) -> None:
+    """Ask `holds` again and again. Raises AssertionError(`otherwise`) after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.05)
 
 
 def free_port() -> int:

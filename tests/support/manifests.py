@@ -25,10 +25,10 @@ def backend(name: str, *, endpoint: str, bucket: str, region: str, secret_name: 
     return _resource("StorageBackend", name, {"orchestratorRef": {"name": ORCHESTRATOR}} | fields)
 
 
-def bucket(name: str, *, credentials: Mapping[str, str], **spec: object) -> Manifest:
-    """`credentials`: the name of each and the Secret that holds its key pair."""
-    listed = [{"name": each, "secretRef": {"name": secret_name}} for each, secret_name in credentials.items()]
-    return _resource("VirtualBucket", name, {"orchestratorRef": {"name": ORCHESTRATOR}, "credentials": listed} | spec)
+def bucket(name: str, *, secret_name: str, **spec: object) -> Manifest:
+    """Opened by the key pair in the Secret `secret_name`; `spec`: any field of a VirtualBucket, `credentials` included."""
+    credentials = [{"name": "owner", "secretRef": {"name": secret_name}}]
+    return _resource("VirtualBucket", name, {"orchestratorRef": {"name": ORCHESTRATOR}, "credentials": credentials} | spec)
 
 
 def key_pair(name: str, access_key_id: str, secret_access_key: str) -> Manifest:
