@@ -16,6 +16,7 @@ from s3o_proxy.domain.errors import (
     NoSuchUpload,
     OutcomeUnknown,
     PartTooSmall,
+    PayloadHashMismatch,
     PreconditionFailed,
     QuotaExceeded,
     TooManyUploads,
@@ -254,6 +255,14 @@ async def test_a_part_that_broke_off_releases_its_space(stage: Stage) -> None:
         await send(stage, upload_id, 1, BytesBody(b"x" * 200_000, error=IncompleteBody(200_000, 131_072)))
     assert (await stage.used()).reserved_bytes == 0
     await stage.perform(AbortMultipartUpload("photos", "k", upload_id))
+
+
+async def test_an_empty_part_that_breaks_its_promise_leaves_no_intent(stage: Stage) -> None:
+    """Bug class: all of nothing had been handed over, so it counted as perhaps arrived until the upload ended."""
+    upload_id = await create(stage)
+    with pytest.raises(PayloadHashMismatch):
+        await send(stage, upload_id, 1, BytesBody(b"", error=PayloadHashMismatch()))
+    assert (await stage.metadata.queue_depths())["intents"] == 0
 
 
 async def test_a_part_of_unknown_arrival_stays_counted_until_it_is_replaced(stage: Stage) -> None:

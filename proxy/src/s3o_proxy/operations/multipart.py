@@ -10,6 +10,7 @@ from s3o_proxy.domain.errors import (
     BackendError,
     BackendNotFound,
     BackendRejected,
+    BodyError,
     MetadataError,
     NoSuchUpload,
     OutcomeUnknown,
@@ -113,7 +114,9 @@ async def store_part(context: Context, upload: Upload, part_number: int, body: B
     except WriteLost:
         raise
     except BaseException as error:
-        unsure = source.handed_over_bytes >= body.size_bytes and not (isinstance(error, BackendError) and not error.ambiguous)
+        # A body that breaks its promise never gives away its last byte; an empty one is read to its end before the backend hears of it.
+        certain = isinstance(error, BodyError) or (isinstance(error, BackendError) and not error.ambiguous)
+        unsure = source.handed_over_bytes >= body.size_bytes and not certain
         await _release_part(context, intent.write_id, certainly_not_landed=not unsure)
         if isinstance(error, BackendNotFound):
             raise NoSuchUpload(upload.upload_id) from error
