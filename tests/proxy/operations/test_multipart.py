@@ -263,6 +263,7 @@ async def test_an_empty_part_that_breaks_its_promise_leaves_no_intent(stage: Sta
     with pytest.raises(PayloadHashMismatch):
         await send(stage, upload_id, 1, BytesBody(b"", error=PayloadHashMismatch()))
     assert (await stage.metadata.queue_depths())["intents"] == 0
+    await stage.perform(AbortMultipartUpload("photos", "k", upload_id))
 
 
 async def test_a_part_of_unknown_arrival_stays_counted_until_it_is_replaced(stage: Stage) -> None:
