@@ -44,8 +44,9 @@ class SQLiteEngine:
             self._writer = None if read_only else self._connect(path, read_only=False)
             if self._writer is not None:
                 migrate_sqlite(self._writer)
-                # Whoever held a lease was a process that had this file open, and now we have it: nobody has to wait for the dead.
+                # Whoever held a lease or a claim had this file open, and now we have it: nobody has to wait for the dead.
                 self._writer.execute("DELETE FROM leases")
+                self._writer.execute("UPDATE cleanup_queue SET claimed_until_ms = 0")
             self._point_reader = self._connect(path, read_only=True)
             self._scanner = self._connect(path, read_only=True)
             check_sqlite(self._point_reader)
