@@ -91,6 +91,7 @@ async def test_conditions_of_the_source_and_of_the_target(stage: Stage) -> None:
     await stage.perform(CopyObject("photos", "copy", source=SOURCE, conditions=Conditions(if_none_match="*")))
     with pytest.raises(PreconditionFailed):
         await stage.perform(CopyObject("photos", "copy", source=SOURCE, conditions=Conditions(if_none_match="*")))
+    assert (await stage.clean_up().run_once()).done == 1, "due at once: the copy's arrival was confirmed"
 
 
 async def test_a_source_that_is_not_there(stage: Stage) -> None:

@@ -87,6 +87,7 @@ async def _copy_on_backend(context: Context, draft: Draft, source: StoredObject)
     intent = new_intent(context, draft, candidate.name, source.size_bytes)
     if await reserve(context, intent, candidate) is not None:
         return None
+    landed = False
     try:
         await context.backends.get(candidate.name).copy(
             from_key,
@@ -94,6 +95,7 @@ async def _copy_on_backend(context: Context, draft: Draft, source: StoredObject)
             content_type=draft.description.headers.get("content-type", ""),
             metadata=key_metadata(draft.bucket, draft.key, intent.write_id),
         )
+        landed = True
         new = NewObject(
             bucket=draft.bucket,
             key=draft.key,
@@ -111,7 +113,7 @@ async def _copy_on_backend(context: Context, draft: Draft, source: StoredObject)
         await finish(erase(context, intent))
         raise
     except BaseException as error:
-        certain = isinstance(error, BackendError) and not error.ambiguous
+        certain = landed or (isinstance(error, BackendError) and not error.ambiguous)
         await abandon(context, intent.write_id, "copy_failed", context.clock() + (0 if certain else SETTLE_MS))
         if isinstance(error, BackendError):
             return None  # Streaming may still succeed, and tells best what is wrong.

@@ -102,9 +102,11 @@ async def reserve(context: Context, intent: Intent, candidate: Candidate) -> int
 
 
 async def _upload_and_commit(context: Context, draft: Draft, intent: Intent, source: StartedBody) -> ObjectWritten:
+    landed = False
     try:
         backend = context.backends.get(intent.backend)
         etag = await _upload(backend, draft, intent, source)
+        landed = True
         digests = digests_of(source.body)
         new = NewObject(
             bucket=draft.bucket,
@@ -123,7 +125,7 @@ async def _upload_and_commit(context: Context, draft: Draft, intent: Intent, sou
         await finish(erase(context, intent))
         raise
     except BaseException as error:
-        await abandon(context, intent.write_id, "write_failed", _due_ms(context, error, source))
+        await abandon(context, intent.write_id, "write_failed", _due_ms(context, error, source, landed=landed))
         raise
     return ObjectWritten(etag, digests)
 
@@ -179,11 +181,11 @@ def forsake(context: Context, write_id: str, reason: str, due_ms: int) -> None:
     context.forsaken.add(write_id, lambda: context.metadata.abandon_write(write_id, reason, due_ms))
 
 
-def _due_ms(context: Context, error: BaseException, source: StartedBody) -> int:
-    """When the bytes of a failed write may be deleted: at once where they certainly never formed an object."""
+def _due_ms(context: Context, error: BaseException, source: StartedBody, *, landed: bool) -> int:
+    """When the bytes of a failed write may be deleted: at once where they lie still already, or certainly never formed an object."""
     complete = source.handed_over_bytes >= source.body.size_bytes
     certain = isinstance(error, BodyError) or (isinstance(error, BackendError) and not error.ambiguous)
-    return context.clock() + (SETTLE_MS if complete and not certain else 0)
+    return context.clock() + (SETTLE_MS if complete and not certain and not landed else 0)
 
 
 class StartedBody:
