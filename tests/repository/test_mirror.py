@@ -15,7 +15,7 @@ SPECIFIED_THROUGH = {
     "tests/clients/test_boto3_objects.py": {"proxy": ["app.py"]},
     "tests/proxy/auth/test_authenticate.py": {"proxy": ["auth/canonical.py", "auth/presigned_v2.py"]},
     "tests/proxy/http/test_endpoint.py": {"proxy": ["http/health.py", "http/site.py", "http/status.py"]},
-    "tests/proxy/http/test_outgoing.py": {"proxy": ["http/unsent.py"]},
+    "tests/proxy/http/test_outgoing.py": {"proxy": ["telemetry/unsent.py"]},
     "tests/proxy/metadata/test_objects.py": {"proxy": ["metadata/finder.py", "metadata/postgres.py", "metadata/records.py"]},
     "tests/proxy/operations/test_put_object.py": {"proxy": ["operations/context.py", "operations/dispatch.py", "operations/usage_view.py"]},
     "tests/proxy/operations/test_get_object.py": {"proxy": ["operations/read.py"]},

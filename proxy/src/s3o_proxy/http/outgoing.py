@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from s3o_proxy.domain.errors import ClientDisconnected
 from s3o_proxy.http.deadline import Deadline
-from s3o_proxy.http.unsent import unsent_bytes
+from s3o_proxy.telemetry.unsent import unsent_bytes
 
 _HIGH_WATER_BYTES = 256 * 1024
 _GOODBYE_MS = 500
