@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 from boto3.s3.transfer import TransferConfig
-from tests.support.fleet import BackendShape, Fleet, Launch, Proxy
+from tests.support.fleet import BackendShape, Fleet, Launch
+from tests.support.proxy import Proxy
 from tests.support.trees import random_bytes
 
 MIB = 1024**2
