@@ -28,6 +28,11 @@ class Outgoing:
     def is_waiting(self) -> bool:
         return self._writable is not None
 
+    @property
+    def is_full(self) -> bool:
+        """More is written than the client took, and than is worth keeping for it."""
+        return self._paused
+
     def write(self, *pieces: bytes) -> None:
         if not self._transport.is_closing():
             self._transport.writelines(pieces)
