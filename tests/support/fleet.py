@@ -234,6 +234,10 @@ class Fleet:
             config=Config(s3={"addressing_style": "path"}),
         )
 
+    def discard(self, name: str) -> None:
+        """Delete a backend's bucket with all that is in it. Only so the disk is free again: a deleted object stays there for a while."""
+        self.backend_client(name).delete_bucket(Bucket=self._places[name].bucket)
+
     def stored(self, name: str, prefix: str = "") -> dict[str, int]:
         """What lies on a backend: sizes by storage key, of the keys of `bucket` that begin with `prefix`."""
         pages = (
