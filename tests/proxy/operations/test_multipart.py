@@ -24,6 +24,7 @@ from s3o_proxy.domain.errors import (
 )
 from s3o_proxy.domain.model import Conditions
 from s3o_proxy.domain.placement import MIN_PART_BYTES
+from s3o_proxy.s3.errors import S3Error
 from s3o_proxy.s3.operation import (
     AbortMultipartUpload,
     CompleteMultipartUpload,
@@ -148,6 +149,18 @@ async def test_a_part_that_finds_no_room_says_what_is_left(tmp_path: Path) -> No
     await send(stage, upload_id, 1, SMALL)
     with pytest.raises(QuotaExceeded, match="needs 13 bytes; the roomiest backend has 7 left"):
         await send(stage, upload_id, 2, SMALL)
+    assert await stage.audit() == []
+    await stage.metadata.close()
+
+
+async def test_the_parts_together_obey_the_limits_of_one_object(tmp_path: Path) -> None:
+    """Reference bug 40: the maximum was enforced part by part only."""
+    stage = await open_stage(tmp_path, [backend_config("first", maxObjectSizeBytes=len(BIG) + len(SMALL) - 1)])
+    upload_id, parts = await two_parts(stage)
+    with pytest.raises(S3Error) as refusal:
+        await complete(stage, upload_id, *parts)
+    assert refusal.value.code == "EntityTooLarge"
+    await complete(stage, upload_id, parts[0])
     assert await stage.audit() == []
     await stage.metadata.close()
 

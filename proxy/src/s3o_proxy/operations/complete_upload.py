@@ -161,7 +161,10 @@ def _new_object(context: Context, upload: Upload, parts: Sequence[Part], operati
         raise S3Error(
             "InvalidRequest", f"The parts have {size_bytes} bytes together, x-amz-mp-object-size says {operation.object_size_bytes}."
         )
+    backend = context.snapshot.backend(upload.backend)
     limit = context.snapshot.server.max_object_size_bytes
+    if backend is not None and backend.max_object_size_bytes is not None:
+        limit = min(limit, backend.max_object_size_bytes)  # Its parts lie there already: no other backend can take them.
     if size_bytes > limit:
         raise S3Error("EntityTooLarge", f"The parts have {size_bytes} bytes together; an object may have {limit}.")
     return NewObject(
