@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from tests.support.manifests import Manifest
 
-IMAGE_OF_CLIENTS = "localhost/s3-orchestrator-backing:dev"
+IMAGE_OF_CLIENTS = "localhost/s3o-backing:dev"
 """Has boto3 and the aws program; `make cluster` puts it on the node."""
 
 
@@ -62,10 +62,10 @@ class Kubectl:
             "volumes": list(volumes),
         }
         self.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
-        # What ends is watched, not asked for again and again; both ends are ends.
+        # Of the container, not of the pod: its phase follows later.
         path = "jsonpath={.status.containerStatuses[0].state.terminated.reason}"
         self.run("wait", f"--for={path}", f"--timeout={timeout_s}s", f"pod/{name}", timeout_s=timeout_s + 30)
         printed = self.run("logs", name)
-        if self.get("pod", name)["status"]["phase"] != "Succeeded":
+        if self.get("pod", name)["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] != 0:
             raise KubectlFailed(f"the pod {name} failed:\n{printed}")
         return printed

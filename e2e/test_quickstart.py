@@ -22,6 +22,16 @@ assert open("/tmp/again", "rb").read() == large
 print([entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]])
 """
 
+LATER = """
+export HOME=/tmp
+for attempt in $(seq 60); do
+  echo data | aws s3 cp - s3://$BUCKET_NAME/later && break
+  sleep 2  # The kubelet brings a changed Secret into a running pod in its own time.
+done
+aws s3 cp s3://$BUCKET_NAME/later - | grep -qx data
+aws s3 ls s3://$BUCKET_NAME/
+"""
+
 
 def backend(name: str, number: int, place: str) -> Manifest:
     """The servers are everybody's; each of them makes the bucket `place` when it is first written to."""
@@ -62,3 +72,14 @@ def test_a_pod_with_nothing_but_the_secret_and_the_config_map_stores_and_reads(a
     mounted = [{"secretRef": {"name": "photos"}}, {"configMapRef": {"name": "photos"}}]
     container: Manifest = {"command": ["python3", "-c", APPLICATION], "envFrom": mounted}
     assert applied.run_to_end("application", container) == "['folder/large', 'small']\n"
+
+
+def test_a_bucket_that_is_added_is_served_without_a_restart(applied: Kubectl) -> None:
+    before = applied.run("get", "pods", "--selector=app.kubernetes.io/component=proxy", "--output=jsonpath={.items[*].metadata.uid}")
+    applied.apply(bucket("music"))
+    applied.wait_until_ready("virtualbucket/music")
+    mounted = [{"secretRef": {"name": "music"}}, {"configMapRef": {"name": "music"}}]
+    container: Manifest = {"command": ["bash", "-ceu", LATER], "envFrom": mounted}
+    assert applied.run_to_end("later", container, timeout_s=180).endswith(" later\n")
+    after = applied.run("get", "pods", "--selector=app.kubernetes.io/component=proxy", "--output=jsonpath={.items[*].metadata.uid}")
+    assert before == after != ""
