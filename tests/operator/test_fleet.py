@@ -60,7 +60,11 @@ def test_a_fleet_is_made_and_everything_becomes_ready(fleet: Namespace) -> None:
     waiting = fleet.eventually("S3Orchestrator", "main", lambda found: condition(found, "Reconciling") == ("True", "ProxiesNotReady"))
     assert waiting["status"]["phase"] == "Deploying"
     fleet.make_proxies_ready()
-    for kind, name, phase in (("S3Orchestrator", "main", "Ready"), ("StorageBackend", "one", "Ready"), ("VirtualBucket", "photos", "Bound")):
+    for kind, name, phase in (
+        ("S3Orchestrator", "main", "Ready"),
+        ("StorageBackend", "one", "Ready"),
+        ("VirtualBucket", "photos", "Bound"),
+    ):
         found = fleet.eventually(kind, name, lambda found: condition(found, "Ready")[0] == "True")
         assert found["status"]["phase"] == phase
         assert condition(found, "Accepted")[0] == "True"
@@ -152,13 +156,15 @@ def test_a_child_that_is_edited_or_deleted_comes_back(kind: str, name: str, dama
 
 
 def test_a_rotated_secret_is_a_new_generation_and_nothing_else_is(fleet: Namespace) -> None:
-    before, values = config_of(fleet.eventually("Secret", "main-config", serves("photos")))
+    before, _ = config_of(fleet.eventually("Secret", "main-config", serves("photos")))
     fleet.patch("Secret", "backend-keys", {"stringData": {"AWS_SECRET_ACCESS_KEY": "rotated"}})
     ref = before.backends[0].secret_access_key
     changed = fleet.eventually("Secret", "main-config", lambda found: config_of(found)[1][ref] == "rotated")
     assert config_of(changed)[0].generation == before.generation + 1
     fleet.delete("Secret", "main-config")
-    again = fleet.eventually("Secret", "main-config", lambda found: found is not None and found["metadata"]["uid"] != changed["metadata"]["uid"])
+    again = fleet.eventually(
+        "Secret", "main-config", lambda found: found is not None and found["metadata"]["uid"] != changed["metadata"]["uid"]
+    )
     assert again["data"] == changed["data"]
 
 
@@ -191,7 +197,9 @@ def test_several_proxies_over_postgres_have_a_budget_and_no_volume(namespace: Na
 def test_what_has_settled_is_not_written_again(fleet: Namespace, starting: Operators) -> None:
     fleet.make_proxies_ready()
     fleet.eventually("VirtualBucket", "photos", lambda found: condition(found, "Ready")[0] == "True")
-    fleet.eventually("S3Orchestrator", "main", lambda found: (found["status"]["phase"], found["status"]["buckets"]["ready"]) == ("Ready", 1))
+    fleet.eventually(
+        "S3Orchestrator", "main", lambda found: (found["status"]["phase"], found["status"]["buckets"]["ready"]) == ("Ready", 1)
+    )
     before = fleet.versions()
     assert starting.started[0].stop() == 0
     # A new process knows nothing, lists everything, and finds it as it should be. What it does write shows it when it is done.

@@ -44,7 +44,7 @@ class Leadership:
 
     async def acquire(self) -> None:
         """Return when we lead."""
-        while not await self._try_to_take():
+        while not await self._try_to_take():  # noqa: ASYNC110  the Lease lies elsewhere; there is no event to wait for
             await asyncio.sleep(self._times.period_s)
         _LOG.info("%s leads", self._identity)
 
@@ -107,7 +107,8 @@ class Leadership:
         version = live["metadata"]["resourceVersion"]
         if self._seen is None or self._seen[0] != version:
             self._seen = (version, self._now())
-        return self._now() - self._seen[1] >= live["spec"].get("leaseDurationSeconds", self._times.lease_s)
+        lasts_s: float = live["spec"].get("leaseDurationSeconds", self._times.lease_s)
+        return self._now() - self._seen[1] >= lasts_s
 
     def _first(self) -> Object:
         metadata = {"name": self._lease.name, "namespace": self._lease.namespace}

@@ -1,4 +1,4 @@
-"""Settings out of the environment, those of kopf, and the check that an operator can work at all: the kinds are served, the rights are granted."""
+"""Settings of the operator and of kopf, and the check that it can work at all: the kinds are served, the rights are granted."""
 
 from __future__ import annotations
 

@@ -126,3 +126,10 @@ def test_a_lost_generation_never_goes_back() -> None:
     again = plan(replace(settled, orchestrator=settled.orchestrator | {"status": status}, live=without))
     (secret,) = [action.manifest for action in again.actions if isinstance(action, Ensure)]
     assert secret["metadata"]["annotations"]["s3orchestrator.io/config-generation"] == "42"
+
+
+def test_no_pod_mounts_a_configuration_that_is_not_ours() -> None:
+    foreign = stored(resources.secret("main-config", mine="yes"))
+    planned = plan(observed(registry(), foreign))
+    assert not [action for action in planned.actions if isinstance(action, Ensure) and action.manifest["kind"] == "Deployment"]
+    assert "NameConflict: Secret default/main-config: exists and is not ours" in render(planned)

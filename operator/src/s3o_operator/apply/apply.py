@@ -27,7 +27,8 @@ Progress = Callable[[Action], None]
 
 async def apply(plan: Plan, kube: Kube, cache: Cache, progress: Progress) -> Outcome:
     """Raises KubeError for what may pass by itself. A status is written only when all before it has been."""
-    again, failures = False, []
+    again = False
+    failures: list[str] = []
     for action in plan.actions:
         if isinstance(action, SetStatus) and (again or failures):
             break
@@ -47,7 +48,8 @@ async def _carry_out(action: Action, kube: Kube, cache: Cache) -> bool:
             return True
         case Ensure(manifest):
             ref = ref_of(manifest)
-            # A watch shows only what bears our label: before something is made, its name is looked up, so that a foreign object is never taken.
+            # A watch shows only what bears our label: before something is made, its name is looked up:
+            # a foreign object is never taken.
             if cache.get(ref) is None and (found := await _find(ref, kube)) is not None and not is_ours(found, manifest):
                 cache.put(found)
                 return True

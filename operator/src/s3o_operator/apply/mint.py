@@ -1,4 +1,4 @@
-"""New key pairs into the registry, by compare-and-swap: an entry that somebody else wrote meanwhile is never lost, and never written twice."""
+"""New key pairs into the registry, by compare-and-swap: an entry that somebody wrote meanwhile is never lost."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -26,10 +25,10 @@ async def connect() -> Kube:
     """By the ServiceAccount of the pod; outside of a cluster by KUBECONFIG, or ~/.kube/config. Raises KubeError."""
     settings = client.Configuration()
     try:
-        if os.environ.get("KUBERNETES_SERVICE_HOST") and Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists():
-            config.load_incluster_config(client_configuration=settings)
+        if os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG"):
+            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # the client has no types here
         else:
-            await config.load_kube_config(client_configuration=settings)
+            await config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # as above
     except config.ConfigException as error:
         raise KubeError(f"no way to reach the API server: {error}") from None
     return Kube(client.ApiClient(settings))
@@ -42,7 +41,7 @@ class Kube:
         self._api = api
 
     async def close(self) -> None:
-        await self._api.close()
+        await self._api.close()  # type: ignore[no-untyped-call]  # as above
 
     async def get(self, ref: Ref, *, timeout_s: float = _TIMEOUT_S) -> Object:
         return await self._call("GET", _path(ref), timeout_s=timeout_s)
@@ -109,7 +108,7 @@ class Kube:
                     method, path, query_params=asked, header_params=headers, auth_settings=["BearerToken"]
                 )
                 answer = await self._api.call_api(*prepared[:3], None if body is None else dict(body), _request_timeout=timeout_s)
-                raw = await answer.read()
+                raw: bytes = await answer.read()  # type: ignore[no-untyped-call]  # as above
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise Unreachable(f"{method} {path}: {type(error).__name__} {error}".strip()) from error
         return _result(answer.status, raw, f"{method} {path}")

@@ -33,7 +33,7 @@ def waiting(reason: str, message: str) -> Verdict:
 
 
 def conditions(resource: Object, verdict: Verdict, now: str, *, reconciling: bool | None = None) -> list[Object]:
-    """A condition keeps its lastTransitionTime as long as its status does. `reconciling`: by default, whether it is neither ready nor stalled."""
+    """A condition keeps its lastTransitionTime as long as its status does. `reconciling`: by default, neither ready nor stalled."""
     at_work = reconciling if reconciling is not None else not verdict.ready and not verdict.stalled
     facts = [
         ("Accepted", verdict.accepted, *(("Accepted", "") if verdict.accepted else (verdict.reason, verdict.message))),

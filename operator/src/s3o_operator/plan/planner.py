@@ -20,9 +20,9 @@ from s3o_operator.plan.manifests.application import build_application_config, bu
 from s3o_operator.plan.manifests.config import build_config_secret, previous_config
 from s3o_operator.plan.manifests.deployment import build_proxy_deployment, build_service_account, build_volume_claim
 from s3o_operator.plan.manifests.disruption import build_disruption_budget
-from s3o_operator.plan.manifests.labels import APPLIED, MANAGED_BY, MANAGER, config_name, controller_of, is_ours, registry_name
+from s3o_operator.plan.manifests.labels import APPLIED, MANAGED_BY, MANAGER, config_name, controller_of, data_name, is_ours, registry_name
 from s3o_operator.plan.manifests.service import build_proxy_service
-from s3o_operator.plan.observed import Object, Observed, Ref, ref_of
+from s3o_operator.plan.observed import Key, Object, Observed, Ref, ref_of
 from s3o_operator.plan.reading import Reading, read
 from s3o_operator.plan.registry import KeyPair, build_registry, key_pair_in, read_registry
 from s3o_operator.plan.reports import Findings, statuses
@@ -141,16 +141,22 @@ def _wanted(
 
 def _towards(observed: Observed, reading: Reading, compilation: Compilation, wanted: _Wanted | None) -> Plan:
     actions: list[Action] = []
-    conflicts: dict[Ref, str] = {}
-    for manifest in wanted.manifests if wanted else []:
+    manifests = wanted.manifests if wanted else []
+    conflicts = {ref_of(manifest): controller_of(manifest) for manifest in manifests if _is_foreign(manifest, observed)}
+    for manifest in manifests:
         ref = ref_of(manifest)
-        if _is_foreign(manifest, observed):
-            conflicts[ref] = controller_of(manifest)
-        elif why := difference(manifest, observed.live.get(ref)):
+        if ref in conflicts or (ref.kind == "Deployment" and _mounted_names(observed.key) & conflicts.keys()):
+            continue
+        if why := difference(manifest, observed.live.get(ref)):
             actions.append(Ensure(manifest, why))
     if wanted is not None:
         actions += _no_longer_wanted(observed, reading, {ref_of(manifest) for manifest in wanted.manifests}, compilation)
     return Plan((*actions, *statuses(observed, reading, Findings(compilation, conflicts))))
+
+
+def _mounted_names(key: Key) -> set[Ref]:
+    """What pods mount, as their configuration or as their database: never something of somebody else."""
+    return {Ref("Secret", key.namespace, config_name(key)), Ref("PersistentVolumeClaim", key.namespace, data_name(key))}
 
 
 def _no_longer_wanted(observed: Observed, reading: Reading, wanted: set[Ref], compilation: Compilation) -> list[Delete]:

@@ -1,4 +1,4 @@
-"""What is reported in the status of each resource: facts → phase, counts and conditions, and a SetStatus where that differs from what stands there."""
+"""What is reported in the status of each resource: a SetStatus where that differs from what stands there."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What we make: one builder per child, plain documents of exactly the fields that we own, in the form in which the API server keeps them."""
+"""What we make: one builder per child, exactly the fields that we own, as the API server keeps them."""

@@ -1,5 +1,5 @@
-"""What an application mounts to use its bucket: a Secret and a ConfigMap named like the VirtualBucket, with the keys that ObjectBucketClaims
-and the SDKs of AWS know. https://rook.io/docs/rook/latest/Storage-Configuration/Object-Storage-RGW/ceph-object-bucket-claim/
+"""What an application mounts to use its bucket: a Secret and a ConfigMap named like the VirtualBucket, with the keys that
+ObjectBucketClaims and the SDKs of AWS know. https://rook.io/docs/rook/latest/Storage-Configuration/Object-Storage-RGW/ceph-object-bucket-claim/
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The Secret that the proxies mount: the configuration, and beside it the secret values that it names. The same input makes the same bytes."""
+"""The Secret that the proxies mount: the configuration, and the secret values that it names. Same input, same bytes."""
 
 from __future__ import annotations
 
