@@ -209,3 +209,12 @@ def test_what_has_settled_is_not_written_again(fleet: Namespace, starting: Opera
     after = fleet.versions()
     after.pop("VirtualBucket late")
     assert after == before
+
+
+def test_what_the_api_server_refuses_is_reported_and_restoring_the_old_spec_heals_it(fleet: Namespace) -> None:
+    fleet.eventually("S3Orchestrator", "main", lambda found: condition(found, "Accepted")[0] == "True")
+    fleet.patch("S3Orchestrator", "main", {"spec": {"database": {"driver": "SQLite", "volume": {"size": "9Gi"}}}})
+    stalled = fleet.eventually("S3Orchestrator", "main", lambda found: condition(found, "Stalled") == ("True", "ApplyFailed"))
+    assert "persistentvolumeclaims" in json.dumps(stalled["status"]["conditions"])
+    fleet.patch("S3Orchestrator", "main", {"spec": {"database": None}})
+    fleet.eventually("S3Orchestrator", "main", lambda found: condition(found, "Stalled")[0] == "False")

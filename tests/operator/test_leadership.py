@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import httpx
 import pytest
 from tests.support import resources
 from tests.support.operators import Namespace, Operator, Operators, condition
@@ -52,6 +53,10 @@ def test_a_stopped_leader_is_followed_at_once(namespace: Namespace, starting: Op
     assert first.stop() == 0
     leader_of([second])
     until_one_works(namespace, "after")
+    assert httpx.get(f"http://127.0.0.1:{second.port}/healthz", trust_env=False).text == "ok"
+    metrics = httpx.get(f"http://127.0.0.1:{second.port}/metrics", trust_env=False).text
+    assert "s3o_operator_leader 1.0" in metrics
+    assert 's3o_operator_writes_total{action="Ensure"}' in metrics
     assert lease(namespace)["leaseTransitions"] == 1
 
 

@@ -72,8 +72,8 @@ def compile(  # noqa: A001  the name that the design gives it; the builtin is no
     own = SecretReader(book, orchestrator.namespace)
     try:
         server, database = resolve_server(orchestrator, own), resolve_database(orchestrator, own)
-    except Refused as refused:
-        return Compilation(None, {}, (_rejection(orchestrator, refused),))
+    except Refused as fatal:
+        return Compilation(None, {}, (_rejection(orchestrator, fatal),))
     refusals = {(one.kind, one.namespace, one.name): Refused(one.reason, one.message) for one in refused}
     served_backends, backend_values, backend_rejections = _compile_backends(orchestrator, backends, book, refusals)
     served_buckets, bucket_values, bucket_rejections = _compile_buckets(orchestrator, buckets, book, refusals)
