@@ -36,7 +36,8 @@ class VirtualBucketSpec(Section):
     max_multipart_uploads: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     """Most multipart uploads under way at once; absent or 0 means no limit."""
     credentials: Annotated[tuple[Credential, ...], *list_map("name", 64)] = ()
-    """Who may use the bucket. Empty: on a cluster the operator makes a key pair. The same key pair may open several buckets; an access key id has one secret."""
+    """Who may use the bucket. Empty: on a cluster the operator makes a key pair. The same key pair may open several buckets; an access key
+    id has one secret."""
 
 
 class VirtualBucketStatus(Status):
