@@ -41,6 +41,13 @@ def config_of(secret: Object) -> tuple[FleetConfig, dict[str, str]]:
     return FleetConfig.model_validate_json(values["config.json"]), json.loads(values["secrets.json"])
 
 
+NOTHING_YET: Object = {"phase": "", "proxy": {"summary": ""}, "buckets": {"summary": "", "ready": 0}}
+
+
+def reported(orchestrator: Object | None) -> Object:
+    return (orchestrator or {}).get("status") or NOTHING_YET
+
+
 def serves(bucket: str) -> Any:
     return lambda secret: secret is not None and bucket in [one.name for one in config_of(secret)[0].buckets]
 
@@ -69,7 +76,7 @@ def test_a_fleet_is_made_and_everything_becomes_ready(fleet: Namespace) -> None:
         assert found["status"]["phase"] == phase
         assert condition(found, "Accepted")[0] == "True"
         assert (condition(found, "Reconciling")[0], condition(found, "Stalled")[0]) == ("False", "False")
-    status = fleet.eventually("S3Orchestrator", "main", lambda found: found["status"]["buckets"]["summary"] == "1/1")["status"]
+    status = fleet.eventually("S3Orchestrator", "main", lambda found: reported(found)["buckets"]["summary"] == "1/1")["status"]
     assert (status["proxy"]["summary"], status["backends"]["summary"]) == ("1/1", "1/1")
     assert status["config"] == {"generation": config.generation, "digest": config.digest}
 
@@ -188,7 +195,7 @@ def test_several_proxies_over_postgres_have_a_budget_and_no_volume(namespace: Na
     assert budget["spec"]["maxUnavailable"] == 1
     assert namespace.get("PersistentVolumeClaim", "main-data") is None
     namespace.make_proxies_ready()
-    namespace.eventually("S3Orchestrator", "main", lambda found: found["status"].get("proxy", {}).get("summary") == "3/3")
+    namespace.eventually("S3Orchestrator", "main", lambda found: reported(found)["proxy"]["summary"] == "3/3")
     namespace.patch("S3Orchestrator", "main", {"spec": {"proxy": {"replicas": 1}}})
     namespace.eventually("PodDisruptionBudget", "main-proxy", lambda found: found is None)
     namespace.eventually("Deployment", "main-proxy", lambda found: found["spec"]["replicas"] == 1)
