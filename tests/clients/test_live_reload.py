@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from botocore.config import Config
-from tests.support.fleet import BackendShape, Fleet, KeyPair, Launch, wait_until
+from tests.support.fleet import BackendShape, Fleet, KeyPair, Launch
 from tests.support.postgres import PostgresServer
+from tests.support.proxy import wait_until
 from tests.support.s3 import refused
 from tests.support.trees import random_bytes
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.support import programs
-from tests.support.fleet import free_port, wait_until
+from tests.support.proxy import free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
 _START_S = 90.0

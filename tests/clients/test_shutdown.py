@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
-from tests.support.fleet import Fleet, Launch, wait_until
+from tests.support.fleet import Fleet, Launch
+from tests.support.proxy import wait_until
 from tests.support.trees import random_bytes
 
 MIB = 1024**2

@@ -18,11 +18,6 @@ def settle(fleet: Fleet, proxy: int = 0) -> None:
     client = fleet.client(proxy)
     for upload in client.list_multipart_uploads(Bucket=fleet.bucket).get("Uploads", []):
         client.abort_multipart_upload(Bucket=fleet.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-    wait_for_workers(fleet, proxy)
-
-
-def wait_for_workers(fleet: Fleet, proxy: int = 0) -> None:
-    """As `settle`, and uploads stay."""
     deadline = time.monotonic() + _LIMIT_S
     names = ("s3o_pending_intents", "s3o_cleanup_queue_depth")
     while True:
@@ -30,4 +25,4 @@ def wait_for_workers(fleet: Fleet, proxy: int = 0) -> None:
         if all(depth == 0 for depth in depths.values()):
             return
         assert time.monotonic() < deadline, f"not settled after {_LIMIT_S} s: {depths}"
-        time.sleep(0.2)
+        time.sleep(1)

@@ -7,22 +7,17 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
-import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import boto3
-import httpx
-import psutil
 import pytest
 from botocore.config import Config
-from prometheus_client.parser import text_string_to_metric_families
 from tests.support import manifests, programs
+from tests.support.proxy import Proxy, wait_until
 from tests.support.seaweedfs import Endpoint, SeaweedFS
 
 if TYPE_CHECKING:
@@ -30,9 +25,6 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 _SHARED_KEYS = "bucket-keys"
-_READY_TIMEOUT_S = 60.0
-_STOP_TIMEOUT_S = 30.0
-_LOG_TAIL_BYTES = 20_000
 
 
 @dataclass(frozen=True)
@@ -43,6 +35,8 @@ class BackendShape:
     order: int = 100
     server: int = 0
     """Which SeaweedFS server it lies on."""
+    endpoint: str = ""
+    """Where proxies reach it, when that is not the server itself but something in between."""
     spec: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -50,102 +44,6 @@ class BackendShape:
 class KeyPair:
     access_key_id: str = field(default_factory=lambda: f"TEST{secrets.token_hex(8).upper()}")
     secret_access_key: str = field(default_factory=lambda: secrets.token_urlsafe(30))
-
-
-class Proxy:
-    """One `s3o run` on a port that stays its own through restarts."""
-
-    def __init__(self, number: int, directory: Path, config: Path, *, scheme: str) -> None:
-        self.port = free_port()
-        self.endpoint = f"{scheme}://127.0.0.1:{self.port}"
-        self.log = directory / f"proxy-{number}.log"
-        self._directory, self._config = directory, config
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def process(self) -> subprocess.Popen[bytes]:
-        assert self._process is not None, "this proxy was never started"
-        return self._process
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    @property
-    def resident_bytes(self) -> int:
-        return int(psutil.Process(self.pid).memory_info().rss)
-
-    def start(self) -> None:
-        """Returns when it says that it is ready."""
-        command = [str(programs.find("s3o")), "run", str(self._config), "--listen", f"127.0.0.1:{self.port}"]
-        with self.log.open("ab") as log:
-            # Its own session: Ctrl-C at the tests is theirs to handle, by ending each proxy by its pid.
-            self._process = subprocess.Popen(
-                command, cwd=self._directory, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
-            )
-        wait_until(self._is_ready, "the proxy is not ready; its log is below", timeout_s=_READY_TIMEOUT_S)
-
-    def kill(self) -> None:
-        """SIGKILL, as a crash would."""
-        self.process.kill()
-        self.process.wait()
-
-    def terminate(self) -> None:
-        """SIGTERM, without waiting."""
-        self.process.terminate()
-
-    def stop(self) -> int:
-        """SIGTERM; returns the exit code."""
-        self.terminate()
-        return self.wait()
-
-    def wait(self) -> int:
-        return self.process.wait(_STOP_TIMEOUT_S)
-
-    def ask_to_end(self) -> None:
-        """SIGTERM if it runs."""
-        if self._process is not None and self._process.poll() is None:
-            self.terminate()
-
-    def end(self) -> None:
-        """Whatever state it is in, it is gone afterwards."""
-        self.ask_to_end()
-        if self._process is None:
-            return
-        try:
-            self.wait()
-        except subprocess.TimeoutExpired:
-            self.kill()
-
-    def health(self, path: str = "/health/ready") -> int:
-        """The status that `path` answers. Raises httpx.TransportError while nobody listens."""
-        # The certificate of a test is not what is asked about here.
-        return httpx.get(f"{self.endpoint}{path}", verify=False, timeout=5, trust_env=False).status_code
-
-    def metric(self, name: str, **labels: str) -> float | None:
-        """The value of the one sample of `name` with `labels`; None when there is none."""
-        text = httpx.get(f"{self.endpoint}/metrics", verify=False, timeout=5, trust_env=False).text
-        samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
-        return next((sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items()), None)
-
-    @property
-    def generation(self) -> int:
-        """Of the configuration that it serves."""
-        value = self.metric("s3o_config_generation")
-        assert value is not None, "no s3o_config_generation in /metrics"
-        return int(value)
-
-    def tail(self) -> str:
-        with self.log.open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
-            return log.read().decode(errors="replace")
-
-    def _is_ready(self) -> bool:
-        assert self.process.poll() is None, f"the proxy ended with {self.process.returncode} at its start:\n{self.tail()}"
-        try:
-            return self.health() == 200
-        except httpx.TransportError:
-            return False
 
 
 class Fleet:
@@ -207,7 +105,7 @@ class Fleet:
         secret_name = f"{shape.name}-keys"
         resource = manifests.backend(
             shape.name,
-            endpoint=place.url,
+            endpoint=shape.endpoint or place.url,
             bucket=place.bucket,
             region=place.region,
             secret_name=secret_name,
@@ -336,6 +234,10 @@ class Fleet:
             config=Config(s3={"addressing_style": "path"}),
         )
 
+    def discard(self, name: str) -> None:
+        """Delete a backend's bucket with all that is in it. Only so the disk is free again: a deleted object stays there for a while."""
+        self.backend_client(name).delete_bucket(Bucket=self._places[name].bucket)
+
     def stored(self, name: str, prefix: str = "") -> dict[str, int]:
         """What lies on a backend: sizes by storage key, of the keys of `bucket` that begin with `prefix`."""
         pages = (
@@ -388,16 +290,3 @@ def launch(tmp_path_factory: pytest.TempPathFactory, seaweedfs: SeaweedFS) -> It
 def logs_of_running_proxies() -> list[tuple[str, str]]:
     """Title and text of what each running proxy wrote last, for the report of a failed test."""
     return [(str(proxy.log), proxy.tail()) for fleet in _running for proxy in fleet.proxies if proxy.log.exists()]
-
-
-def wait_until(holds: Callable[[], bool], otherwise: str, *, timeout_s: float = 30) -> None:
-    """Ask `holds` again and again. Raises AssertionError(`otherwise`) after `timeout_s`."""
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        return int(bound.getsockname()[1])

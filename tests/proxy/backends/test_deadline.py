@@ -42,6 +42,16 @@ async def test_progress_moves_it_and_a_shorter_allowance_brings_it_forward() -> 
     assert await ring(deadline)
 
 
+async def test_progress_that_nobody_tells_of_is_seen() -> None:
+    deadline, reached = Deadline(), 0
+    deadline.start(2 * SHORT_S)
+    deadline.watch(lambda: reached)
+    for _ in range(4):
+        reached += 1
+        assert not await ring(deadline, SHORT_S)
+    assert await ring(deadline), "no progress any more"
+
+
 async def test_it_stands_while_paused_and_goes_on_afterwards() -> None:
     deadline = Deadline()
     deadline.start(SHORT_S)

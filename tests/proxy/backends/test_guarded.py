@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -214,6 +215,25 @@ async def test_a_long_transfer_lives_as_long_as_it_moves(told: Told) -> None:
     async with serving(drip) as server, over_http(server.url, told, request_ms=LONG_MS) as guarded, guarded.get("key") as found:
         assert b"".join([piece async for piece in found.body]) == b"." * 20
     assert told.calls[0].duration_s > 2 * SHORT_MS / 1000
+
+
+async def test_a_server_that_takes_a_body_slowly_but_steadily_gets_it_whole(told: Told) -> None:
+    """Both limits are shorter than what the system's buffers hold takes to leave: only by these can progress be seen."""
+
+    async def slow(peer: Peer) -> None:
+        # Else the system takes the whole body in its place.
+        peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+        head = await peer.head()
+        left = int(head.headers["content-length"])
+        while left:
+            left -= len(await peer.reader.read(128 * 1024))
+            await asyncio.sleep(0.01)
+        await peer.answer("200 OK", ETag='"etag"')
+
+    async with serving(slow) as server, over_http(server.url, told) as guarded:
+        await guarded.put("key", body(*[bytes(MIB)] * 8), 8 * MIB)
+    assert told.short == [("PutObject", "success", 8 * MIB, 0)]
+    assert told.calls[0].duration_s > 4 * SHORT_MS / 1000
 
 
 async def test_a_time_out_does_not_touch_what_the_task_does_next(memory: MemoryBackend, told: Told) -> None:

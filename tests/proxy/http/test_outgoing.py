@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.support.edge import HOST, HandlerEdge, connected, serving
+from tests.support.edge import HOST, HandlerEdge, answer_ok, connected, serving
 from tests.support.manifests import self_signed_certificate
 
 from s3o_crds.compiled import ServerConfig
@@ -38,6 +38,33 @@ async def test_a_client_that_takes_its_time_reading_holds_back_the_answer() -> N
         assert produced[0] < 150
         await client.reader.readuntil(b"\r\n\r\n")
         assert len(await client.reader.readexactly(200 * 256 * 1024)) == 200 * 256 * 1024
+
+
+async def test_a_client_that_asks_and_does_not_listen_is_not_served_on_and_then_cut() -> None:
+    served_requests: list[int] = [0]
+    request, asked = b"GET /a HTTP/1.1\r\n" + HOST + b"\r\n", 3000
+
+    async def small(exchange: Exchange) -> None:
+        served_requests[0] += 1
+        answer_ok(exchange, bytes(64 * 1024))
+
+    async with serving(HandlerEdge(small, QUICK)) as served, connected(served.port, receive_buffer_bytes=65536) as client:
+        client.send(request * asked)
+        await asyncio.sleep(4 * QUICK.stall_timeout_ms / 1000)
+        while await client.reader.read(1024 * 1024):
+            pass
+        assert 0 < served_requests[0] < asked / 10
+
+
+async def test_a_client_that_asks_much_before_it_listens_gets_all_answers() -> None:
+    async def small(exchange: Exchange) -> None:
+        answer_ok(exchange, exchange.head.target[1:] * 10_000)
+
+    async with serving(HandlerEdge(small)) as served, connected(served.port, receive_buffer_bytes=65536) as client:
+        for number in range(100):
+            client.send(b"GET /%03d HTTP/1.1\r\n" % number + HOST + b"\r\n")
+        for number in range(100):
+            assert (await client.response()).body == b"%03d" % number * 10_000
 
 
 @pytest.mark.parametrize("over_tls", [False, True])

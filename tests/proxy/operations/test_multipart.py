@@ -227,6 +227,60 @@ async def test_a_client_that_hangs_up_during_complete_may_come_back(stage: Stage
     assert await stage.read(GetObject("photos", "k")) == BIG + SMALL
 
 
+@pytest.mark.parametrize("method", ["begin_complete", "commit_complete"])
+async def test_a_client_that_hangs_up_while_the_ledger_works_leaves_no_claim(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    upload_id, parts = await two_parts(stage)
+    reached, go_on, real = asyncio.Event(), asyncio.Event(), getattr(stage.metadata, method)
+
+    async def slow(*arguments: object) -> object:
+        reached.set()
+        await go_on.wait()
+        return await real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.metadata, method, slow)
+        first = asyncio.create_task(complete(stage, upload_id, *parts))
+        await reached.wait()
+        first.cancel()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+    await complete(stage, upload_id, *parts)
+    assert await stage.read(GetObject("photos", "k")) == BIG + SMALL
+
+
+async def test_a_claim_of_unknown_outcome_is_given_back(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload_id, parts = await two_parts(stage)
+    begin = stage.metadata.begin_complete
+
+    async def answer_lost(*arguments: object) -> None:
+        await begin(*arguments)  # type: ignore[arg-type]  # handed through
+        raise OutcomeUnknown("the connection broke")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.metadata, "begin_complete", answer_lost)
+        with pytest.raises(OutcomeUnknown):
+            await complete(stage, upload_id, *parts)
+    with pytest.raises(UploadBusy):
+        await complete(stage, upload_id, *parts)
+    await stage.reap_intents().run_once()
+    await complete(stage, upload_id, *parts)
+
+
+async def test_a_client_that_hangs_up_while_its_upload_is_created_leaves_none(stage: Stage) -> None:
+    stall = stage.backends["first"].stall("create_multipart", at="done")
+    creating = asyncio.create_task(create(stage))
+    await stall.reached.wait()
+    creating.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await creating
+    await stage.clean_up().run_once()
+    assert stage.backends["first"].uploads == {}
+    assert (await stage.metadata.queue_depths())["uploads"] == 0
+
+
 async def test_a_condition_that_fails_early_leaves_the_upload(stage: Stage) -> None:
     await stage.perform(PutObject("photos", "k"), b"older")
     upload_id, parts = await two_parts(stage)

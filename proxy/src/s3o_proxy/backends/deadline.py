@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
+
+_LOOKS = 8
+"""How often progress is looked for in an allowed time: so much of it may pass before its beginning is noticed."""
 
 
 class Deadline:
@@ -20,6 +24,9 @@ class Deadline:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._due = math.inf
+        self._allowed_s = 0.0
+        self._reached: Callable[[], int] | None = None
+        self._reached_bytes = 0
         self._since: float | None = None
         self._task: asyncio.Task[object] | None = None
         self._cancelling_before = 0
@@ -39,12 +46,14 @@ class Deadline:
             return  # A body that is being torn down must not time the next thing that the task does.
         now = self._loop.time()
         self._since = now if self._since is None else self._since
-        self._due = now + allowed_s
-        if self._timer is not None and self._timer.when() > self._due:
-            self._timer.cancel()
-            self._timer = None
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._due, self._ring)
+        self._allowed_s, self._due = allowed_s, now + allowed_s
+        self._arm(now)
+
+    def watch(self, reached: Callable[[], int]) -> None:
+        """`reached` counts bytes that are with the backend: while they get more there is progress, though nobody says so."""
+        self._reached, self._reached_bytes = reached, reached()
+        if self._due != math.inf:
+            self._arm(self._loop.time())
 
     def pause(self) -> None:
         """It is not the backend's turn. The timer is left to ring in vain: cheaper than a new one for each piece."""
@@ -67,13 +76,32 @@ class Deadline:
         self._passed = False
         return self._task.uncancel() <= self._cancelling_before
 
+    def _arm(self, now: float) -> None:
+        at = self._due if self._reached is None else min(self._due, now + self._allowed_s / _LOOKS)
+        if self._timer is not None:
+            if self._timer.when() <= at:
+                return  # It will ring in vain, and be set again.
+            self._timer.cancel()
+        self._timer = self._loop.call_at(at, self._ring)
+
     def _ring(self) -> None:
         self._timer = None
-        if self._due > self._loop.time():
-            if self._due != math.inf:
-                self._timer = self._loop.call_at(self._due, self._ring)
+        if self._due == math.inf:
+            return
+        now = self._loop.time()
+        if self._has_moved():
+            self._due = now + self._allowed_s
+        if self._due > now:
+            self._arm(now)
             return
         self._due = math.inf
         if self._task is not None:
             self._passed = True
             self._task.cancel()
+
+    def _has_moved(self) -> bool:
+        reached = self._reached() if self._reached is not None else 0
+        if reached <= self._reached_bytes:
+            return False
+        self._reached_bytes = reached
+        return True

@@ -215,7 +215,7 @@ class _Call:
 
 
 class _Sent:
-    """A request's body: the clock stands while its source is asked for more."""
+    """A request's body (`upload.Timed`): the clock stands while its source is asked for more, and starts anew as bytes arrive."""
 
     def __init__(self, call: _Call, source: AsyncIterator[bytes], size_bytes: int, stall_s: float, answer_s: float) -> None:
         self._call, self._source, self._size_bytes = call, source, size_bytes
@@ -223,6 +223,10 @@ class _Sent:
 
     def __aiter__(self) -> _Sent:
         return self
+
+    def leaves_by(self, unsent: Callable[[], int]) -> None:
+        call = self._call
+        call.deadline.watch(lambda: call.sent_bytes - unsent())
 
     async def __anext__(self) -> bytes:
         call = self._call

@@ -9,14 +9,17 @@ from __future__ import annotations
 from typing import Any, cast
 
 import aiohttp
+import aiohttp.payload
 from aiobotocore.awsrequest import AioAWSResponse
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_reqrep import ClientRequest, ClientResponse
 from aiohttp.connector import Connection
+from aiohttp.http_writer import StreamWriter
 from botocore.awsrequest import AWSPreparedRequest
 from multidict import CIMultiDict
 from yarl import URL
 
-from s3o_proxy.backends.upload import UploadBody
+from s3o_proxy.backends.upload import Upload, UploadBody
 
 USER_AGENT = "s3-orchestrator"
 
@@ -49,6 +52,17 @@ class Answer(ClientResponse):
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+
+class _UploadPayload(aiohttp.payload.AsyncIterablePayload):
+    def __init__(self, upload: Upload) -> None:
+        super().__init__(upload)
+        self._upload = upload
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        if isinstance(writer, StreamWriter) and writer.transport is not None:
+            self._upload.leaves_by(writer.transport)
+        await super().write_with_length(writer, content_length)
 
 
 class _ReadAnswer:
@@ -105,7 +119,7 @@ class HTTPSession:
             request.method,
             URL(request.url, encoded=True),
             headers=headers,
-            data=body.upload if isinstance(body, UploadBody) else body,
+            data=_UploadPayload(body.upload) if isinstance(body, UploadBody) else body,
             allow_redirects=False,
             proxy=self._proxies.get(request.url.split(":", 1)[0]),
         )

@@ -7,7 +7,19 @@ a complete request.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from typing import Protocol, runtime_checkable
+
+from s3o_proxy.telemetry.unsent import unsent_bytes
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """A source that is told how its bytes get on: what was taken from it may wait for minutes in the buffers towards a slow backend."""
+
+    def leaves_by(self, unsent: Callable[[], int]) -> None:
+        """Its bytes go out over a connection; `unsent` says how many of them have not reached the other side."""
+        ...
 
 
 class Upload:
@@ -18,6 +30,7 @@ class Upload:
     """
 
     def __init__(self, source: AsyncIterable[bytes], size_bytes: int) -> None:
+        self._timed = source if isinstance(source, Timed) else None
         self._source: AsyncIterator[bytes] = aiter(source)
         self._size_bytes = size_bytes
         self._pulled_bytes = 0
@@ -47,6 +60,10 @@ class Upload:
         if not piece:
             raise StopAsyncIteration
         return piece
+
+    def leaves_by(self, transport: asyncio.Transport) -> None:
+        if self._timed is not None:
+            self._timed.leaves_by(lambda: unsent_bytes(transport))
 
     async def drain(self) -> None:
         """Pull an empty body to its end, before a request that is complete with its head."""

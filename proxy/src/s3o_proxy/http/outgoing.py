@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from s3o_proxy.domain.errors import ClientDisconnected
 from s3o_proxy.http.deadline import Deadline
-from s3o_proxy.http.unsent import unsent_bytes
+from s3o_proxy.telemetry.unsent import unsent_bytes
 
 _HIGH_WATER_BYTES = 256 * 1024
 _GOODBYE_MS = 500
@@ -27,6 +27,11 @@ class Outgoing:
     @property
     def is_waiting(self) -> bool:
         return self._writable is not None
+
+    @property
+    def is_full(self) -> bool:
+        """More is written than the client took, and than is worth keeping for it."""
+        return self._paused
 
     def write(self, *pieces: bytes) -> None:
         if not self._transport.is_closing():

@@ -1,7 +1,8 @@
 """A connection: bytes of the socket → requests, one after the other, under limits of size and time.
 
-uvicorn hosts it (`http=`), llhttp parses. While a request is being answered nothing behind it is parsed: so a client that pipelines is
-answered in order, and cannot fill the memory. At any moment a connection waits for one thing, and `_deadline` says how long.
+uvicorn hosts it (`http=`), llhttp parses. While a request is being answered nothing behind it is parsed, nor while answers wait for a
+client that does not take them: so a client that pipelines is answered in order, and cannot fill the memory. At any moment a connection
+waits for one thing, and `_deadline` says how long.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ class S3Protocol(asyncio.Protocol):
     def _may_parse(self) -> bool:
         if self._receiving is not None:
             return self._receiving is self._queue[0] and self._receiving.buffered_bytes < HIGH_WATER_BYTES
-        return not self._queue and not self._deaf
+        return not self._queue and not self._deaf and not self._outgoing.is_full
 
     def _slice_bytes(self) -> int:
         if self._receiving is None:
@@ -308,7 +309,9 @@ class S3Protocol(asyncio.Protocol):
 
     def _wait_for_request(self) -> None:
         limits = self.edge.limits()
-        if self._in_head:
+        if self._outgoing.is_full:
+            self._outgoing.watch()  # It is the client's turn to take, not to ask.
+        elif self._in_head:
             self._deadline.set(limits.header_timeout_ms, self._head_is_late)
         else:
             self._deadline.set(limits.idle_timeout_ms, self._close)
@@ -361,6 +364,9 @@ class S3Protocol(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._outgoing.resume()
+        if not self._queue and not self.transport.is_closing():
+            self._wait_for_request()
+            self._parse()
 
 
 class _StopParsing(Exception):

@@ -18,8 +18,11 @@ def usage() -> Steps[Mapping[str, Usage]]:
     return _usages((yield from ask("usage")))
 
 
-def counted_usage() -> Steps[Mapping[str, Usage]]:
-    return _usages((yield from ask("counted_usage")))
+def compare_usage() -> Steps[tuple[Mapping[str, Usage], Mapping[str, Usage]]]:
+    """The counters, and the sums over the rows they stand for."""
+    counters = yield from ask("usage")
+    sums = yield from ask("counted_usage")
+    return _usages(counters), _usages(sums)
 
 
 def queue_depths() -> Steps[Mapping[str, int]]:

@@ -200,8 +200,8 @@ class Ledger:
     async def queue_depths(self) -> Mapping[str, int]:
         return await self._engine.scan(audit.queue_depths())
 
-    async def counted_usage(self) -> Mapping[str, Usage]:
-        return await self._engine.survey(audit.counted_usage())
+    async def compare_usage(self) -> tuple[Mapping[str, Usage], Mapping[str, Usage]]:
+        return await self._engine.survey(audit.compare_usage())
 
     async def mentions(self, backend: str) -> AsyncIterator[Mention]:
         cursor = audit.START

@@ -173,8 +173,8 @@ class Metadata(Protocol):
         """Rows in `cleanup_queue`, `cleanup_dlq`, `intents`, `uploads`."""
         ...
 
-    async def counted_usage(self) -> Mapping[str, Usage]:
-        """What the counters should say: the sums over the rows they stand for (audit, I6)."""
+    async def compare_usage(self) -> tuple[Mapping[str, Usage], Mapping[str, Usage]]:
+        """The counters, and the sums over the rows they stand for, both as of one moment (audit, I6)."""
         ...
 
     def mentions(self, backend: str) -> AsyncIterator[Mention]:

@@ -101,6 +101,7 @@ class PostgresEngine:
     async def survey(self, steps: Steps[T]) -> T:
         connection = await self._dialer.connect("survey")
         try:
+            await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             return await _drive(steps, lambda statement: self._fetch(connection, statement))
         except DRIVER_ERRORS as error:
             raise translated(error) from error

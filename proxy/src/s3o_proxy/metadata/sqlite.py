@@ -68,7 +68,7 @@ class SQLiteEngine:
         return await asyncio.get_running_loop().run_in_executor(self._scan_thread, self._read, self._scanner, steps)
 
     async def survey(self, steps: Steps[T]) -> T:
-        return await self.scan(steps)
+        return await asyncio.get_running_loop().run_in_executor(self._scan_thread, self._survey, steps)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._writer_thread.shutdown)
@@ -116,6 +116,15 @@ class SQLiteEngine:
             return _drive(connection, self._statements, steps)
         except sqlite3.Error as error:
             raise translated(error) from error
+
+    def _survey(self, steps: Steps[T]) -> T:
+        try:
+            self._scanner.execute("BEGIN")
+            return _drive(self._scanner, self._statements, steps)
+        except sqlite3.Error as error:
+            raise translated(error) from error
+        finally:
+            self._roll_back(self._scanner)
 
     def _release(self) -> None:
         for connection in self._connections:

@@ -19,10 +19,11 @@ from s3o_proxy.domain.errors import (
     MetadataError,
     NoSuchKey,
     NoSuchUpload,
+    OutcomeUnknown,
     PreconditionFailed,
 )
 from s3o_proxy.domain.model import ChecksumType, Digests, NewObject, Part, Upload
-from s3o_proxy.domain.multipart import chosen_parts
+from s3o_proxy.domain.multipart import FinishedPart, chosen_parts
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.finish import finish
 from s3o_proxy.operations.multipart import end_upload
@@ -36,21 +37,26 @@ COMPLETE_BODY_BYTES = 8 * 1024**2
 
 
 async def complete_multipart_upload(context: Context, operation: CompleteMultipartUpload) -> UploadCompleted:
+    """Once its list is read, a Complete runs to its end although the client hangs up: a claim must not outlive the one who made it."""
     context.require_bucket(operation.bucket)
     finished = parse_complete_multipart_upload(await context.body.read_all(COMPLETE_BODY_BYTES))
+    return await finish(_complete(context, operation, finished))
+
+
+async def _complete(context: Context, operation: CompleteMultipartUpload, finished: Sequence[FinishedPart]) -> UploadCompleted:
     try:
         await context.metadata.find_upload(operation.bucket, operation.key, operation.upload_id)
     except NoSuchUpload:
         return await _completed_before(context, operation)
-    upload = await finish(context.metadata.begin_complete(operation.upload_id, context.instance, context.clock()))
+    upload = await _claim(context, operation.upload_id)
     joined = False
     try:
         parts = chosen_parts(finished, await _stored_parts(context, upload))
         new = _new_object(context, upload, parts, operation)
         await _check_early(context, operation)
         joined = True  # From here on it may be an object there, whatever we hear.
-        await finish(_join(context, upload, parts, new.size_bytes))
-        await finish(context.metadata.commit_complete(upload.upload_id, new, operation.conditions))
+        await _join(context, upload, parts, new.size_bytes)
+        await context.metadata.commit_complete(upload.upload_id, new, operation.conditions)
     except (PreconditionFailed, NoSuchKey):
         await _refuse(context, upload, joined=joined)
         raise
@@ -59,6 +65,14 @@ async def complete_multipart_upload(context: Context, operation: CompleteMultipa
         raise
     context.wake_cleanup()
     return UploadCompleted(upload.bucket, upload.key, new.etag, new.digests)
+
+
+async def _claim(context: Context, upload_id: str) -> Upload:
+    try:
+        return await context.metadata.begin_complete(upload_id, context.instance, context.clock())
+    except OutcomeUnknown:
+        _release_later(context, upload_id)  # The claim may stand, and nobody else could complete the upload while we live.
+        raise
 
 
 async def _completed_before(context: Context, operation: CompleteMultipartUpload) -> UploadCompleted:
@@ -124,21 +138,21 @@ async def _refuse(context: Context, upload: Upload, *, joined: bool) -> None:
 async def _release(context: Context, upload: Upload, *, may_be_complete: bool) -> None:
     """Let others try. If the commit's outcome is unknown and it happened, there is no upload left to release."""
     try:
-        await finish(context.metadata.end_complete(upload.upload_id, may_be_complete=may_be_complete or upload.state == "completing"))
+        await context.metadata.end_complete(upload.upload_id, may_be_complete=may_be_complete or upload.state == "completing")
     except MetadataError:
-        _release_later(context, upload)
+        _release_later(context, upload.upload_id)
     except NoSuchUpload:
         return
 
 
-def _release_later(context: Context, upload: Upload) -> None:
+def _release_later(context: Context, upload_id: str) -> None:
     async def settle() -> None:
         try:
-            await context.metadata.end_complete(upload.upload_id, may_be_complete=True)
+            await context.metadata.end_complete(upload_id, may_be_complete=True)
         except NoSuchUpload:
             return
 
-    context.forsaken.add(upload.write_id, settle)
+    context.forsaken.add(upload_id, settle)
 
 
 def _new_object(context: Context, upload: Upload, parts: Sequence[Part], operation: CompleteMultipartUpload) -> NewObject:

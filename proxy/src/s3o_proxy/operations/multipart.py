@@ -15,6 +15,7 @@ from s3o_proxy.domain.errors import (
     NoSuchUpload,
     OutcomeUnknown,
     QuotaExceeded,
+    TooManyUploads,
     WriteLost,
 )
 from s3o_proxy.domain.model import Intent, Part, Upload
@@ -68,14 +69,16 @@ async def _create_on(context: Context, operation: CreateMultipartUpload, backend
         checksum_algorithm=operation.checksum_algorithm,
         checksum_type=operation.checksum_type,
     )
-    await finish(context.metadata.create_upload(upload, limit))
     try:
+        await finish(context.metadata.create_upload(upload, limit))
         backend_upload_id = await context.backends.get(backend_name).create_multipart(
             upload.storage_key,
             content_type=operation.description.headers.get("content-type", ""),
             metadata=key_metadata(operation.bucket, operation.key, write_id),
         )
         await finish(context.metadata.open_upload(upload.upload_id, backend_upload_id))
+    except TooManyUploads:
+        raise  # Nothing was created.
     except BaseException:
         await end_upload(context, upload.upload_id, "upload_create_failed")
         raise
