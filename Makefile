@@ -16,17 +16,29 @@ MEMBERS := crds operator proxy
 help: ## Show this
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: setup ## Serve config/samples on 127.0.0.1:9000 with three S3 servers behind; Ctrl-C ends it, .run/ keeps the data
 	@exec $(PYTHON) -m hack.run $(ARGS)
+
+.PHONY: cluster
+cluster: ## Bring up everything on the cluster of KUBECONFIG (kind), or on a local one that it starts
+	@hack/kube/up
+
+.PHONY: cluster-down
+cluster-down: ## End the local cluster, with everything in it
+	@hack/kube/up down
 
 ##@ Check
 
 .PHONY: test
 test: setup ## Run all tests; T=PATH or T="PATH -k WORD" runs some
 	@export KUBEBUILDER_ASSETS="$$(hack/kube/assets || true)"; $(PYTHON) -m pytest $(T)
+
+.PHONY: e2e
+e2e: setup ## Run e2e/ on the cluster of KUBECONFIG, or on the local one; T=e2e/FILE runs some
+	@[ -n "$${KUBECONFIG:-}" ] || eval "$$(hack/kube/up env)"; $(PYTHON) -m pytest $(or $(T),e2e)
 
 .PHONY: lint
 lint: setup ## Style, formatting, types, import rules, and generated files that are not current
@@ -62,7 +74,11 @@ generate: setup ## Make CRDs, editor schemas and docs/reference/api.md from the 
 	@$(PYTHON) -m s3o_crds.crdgen --write
 
 .PHONY: lock
-lock: setup ## Pin what requirements-dev.in and the members ask for in constraints.txt; ARGS=--upgrade takes newer versions
+lock: setup ## Pin what is asked for in constraints.txt, and what each image needs in requirements-*.txt; ARGS=--upgrade takes newer versions
 	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --custom-compile-command "make lock" \
 	  $(MEMBERS:%=--no-emit-package s3o-%) $(ARGS) requirements-dev.in --output-file constraints.txt
+	@for member in operator proxy; do \
+	  printf './crds\n./%s\n' $$member | $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	    --custom-compile-command "make lock" $(MEMBERS:%=--no-emit-package s3o-%) --constraints constraints.txt - --output-file requirements-$$member.txt; \
+	done

@@ -10,7 +10,7 @@ import pytest
 from tests.support import resources
 from tests.support.resources import REMOVED, Document, changed
 
-from s3o_crds.compile import Compilation, compile  # noqa: A004  the name that the design gives it
+from s3o_crds.compile import Compilation, Rejection, compile  # noqa: A004  the name that the design gives it
 from s3o_crds.compiled import BackendConfig, BucketConfig, CleanupConfig, CredentialConfig, DatabaseConfig, FleetConfig, ServerConfig
 from s3o_crds.parse import Secret, parse_resource
 from s3o_crds.v1alpha1 import S3Orchestrator, StorageBackend, VirtualBucket
@@ -19,7 +19,11 @@ KEYS = [resources.key_pair("backend-keys"), resources.key_pair("photos-keys"), r
 
 
 def compiled(
-    *documents: Document, generation: int = 1, previous: FleetConfig | None = None, keys: Iterable[Document] = KEYS
+    *documents: Document,
+    refused: Iterable[Rejection] = (),
+    generation: int = 1,
+    previous: FleetConfig | None = None,
+    keys: Iterable[Document] = KEYS,
 ) -> Compilation:
     """Of any documents, in any order; the orchestrator `main` and the Secrets `KEYS` are there unless others are given."""
     parsed = [parse_resource(document) for document in [*documents, *keys]]
@@ -29,6 +33,7 @@ def compiled(
         [one for one in parsed if isinstance(one, StorageBackend)],
         [one for one in parsed if isinstance(one, VirtualBucket)],
         [one for one in parsed if isinstance(one, Secret)],
+        refused=refused,
         generation=generation,
         previous=previous,
     )
@@ -335,3 +340,13 @@ def test_no_secret_value_is_shown() -> None:
 def test_one_secret_given_twice_is_an_error_of_the_caller() -> None:
     with pytest.raises(ValueError, match="Secret default/backend-keys is given twice"):
         compiled(resources.key_pair("backend-keys"))
+
+
+def test_what_the_caller_refuses_is_left_out_and_keeps_its_name() -> None:
+    older = aged(resources.bucket("photos"), OLD)
+    younger = aged(changed(resources.bucket("videos"), {"spec.bucketName": "photos"}), NEW)
+    told = Rejection("VirtualBucket", "default", "photos", "SecretConflict", "a Secret of somebody else has its name")
+    compilation = compiled(older, younger, refused=[told])
+    assert config_of(compilation).buckets == ()
+    assert refusals(compilation) == {"photos": "SecretConflict", "videos": "BucketNameConflict"}
+    assert told in compilation.rejections

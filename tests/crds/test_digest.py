@@ -8,7 +8,7 @@ import json
 import pytest
 
 from s3o_crds.compiled import BackendConfig, FleetConfig, ServerConfig
-from s3o_crds.digest import canonical_json, digest_of
+from s3o_crds.digest import canonical_json, digest_of, digest_of_document
 
 BACKEND = BackendConfig(
     name="one",
@@ -60,3 +60,9 @@ def test_any_change_of_a_secret_changes_it(secrets: dict[str, str]) -> None:
 
 def test_canonical_json_is_sorted_compact_and_utf_8() -> None:
     assert canonical_json({"b": [1, {"d": "é", "c": None}], "a": True}) == '{"a":true,"b":[1,{"c":null,"d":"é"}]}'.encode()
+
+
+def test_fields_that_the_models_do_not_have_belong_to_the_digest_of_the_document() -> None:
+    document = CONFIG.model_dump(mode="json", by_alias=True)
+    assert digest_of_document(document, SECRETS) == digest_of(CONFIG, SECRETS)
+    assert digest_of_document(document | {"ofANewerCompiler": 1}, SECRETS) != digest_of(CONFIG, SECRETS)

@@ -62,7 +62,8 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
     "arguments",
     [
         [],
-        ["serve", "x"],
+        ["serve"],
+        ["nothing", "x"],
         ["run"],
         ["run", "x", "--listen", "9000"],
         ["run", "x", "--listen", "localhost"],

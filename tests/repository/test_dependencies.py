@@ -37,10 +37,7 @@ def test_the_table_lists_every_dependency_of_every_member_with_a_reason() -> Non
     assert all(row[2] for row in table_rows("README.md") if len(row) == 3)
 
 
-# The operator has no code yet, and asks for the contract that it will stand on.
-@pytest.mark.parametrize(
-    ("member", "package"), [(member, package) for member in ("crds", "proxy") for package in sorted(wanted_by(member))]
-)
+@pytest.mark.parametrize(("member", "package"), [(member, package) for member in MEMBERS for package in sorted(wanted_by(member))])
 def test_every_dependency_is_imported(member: str, package: str) -> None:
     module = IMPORTED_AS.get(package, package.replace("-", "_"))
     sources = [name for name in python_files() if name.startswith(f"{member}/src/")]

@@ -60,8 +60,8 @@ def everything_typed(page: str) -> str:
 
 @pytest.mark.parametrize("page", pages())
 def test_every_make_target_of_a_page_exists(page: str) -> None:
-    targets = set(re.findall(r"^([a-z][a-z-]*):", read("Makefile"), re.MULTILINE))
-    named = {word for line in re.findall(r"(?:^|\s)make((?: [a-z][a-z-]+)+)", everything_typed(page)) for word in line.split()}
+    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", read("Makefile"), re.MULTILINE))
+    named = {word for line in re.findall(r"(?:^|\s)make((?: [a-z][a-z0-9-]+)+)", everything_typed(page)) for word in line.split()}
     assert named <= targets, f"{page} names {sorted(named - targets)}"
 
 

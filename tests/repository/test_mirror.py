@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.support.repository import PROXY, ROOT, package_modules
+from tests.support.repository import OPERATOR, PROXY, ROOT, package_modules
 
 CRDS = ROOT / "crds" / "src" / "s3o_crds"
 
@@ -13,6 +13,18 @@ SPECIFIED_THROUGH = {
     "tests/crds/test_rules.py": {"crds": ["v1alpha1/backend.py", "v1alpha1/bucket.py", "v1alpha1/orchestrator.py"]},
     "tests/crds/test_kinds.py": {"crds": ["crdgen/__main__.py", "crdgen/crd.py", "crdgen/editor.py", "crdgen/reference.py"]},
     "tests/clients/test_boto3_objects.py": {"proxy": ["app.py"]},
+    "tests/operator/test_fleet.py": {
+        "operator": [
+            *("__main__.py", "metrics.py", "reconcile.py", "resync.py", "apply/apply.py", "apply/mint.py", "handlers/events.py"),
+            *("health.py", "kube/client.py", "kube/errors.py", "kube/kinds.py", "observe/cluster.py", "observe/intake.py"),
+        ]
+    },
+    "tests/operator/plan/test_planner.py": {
+        "operator": [
+            *("plan/reading.py", "plan/reports.py", "plan/manifests/application.py", "plan/manifests/config.py"),
+            *("plan/manifests/deployment.py", "plan/manifests/disruption.py", "plan/manifests/service.py"),
+        ]
+    },
     "tests/proxy/auth/test_authenticate.py": {"proxy": ["auth/canonical.py", "auth/presigned_v2.py"]},
     "tests/proxy/http/test_endpoint.py": {"proxy": ["http/health.py", "http/site.py", "http/status.py"]},
     "tests/proxy/http/test_outgoing.py": {"proxy": ["telemetry/unsent.py"]},
@@ -33,7 +45,7 @@ ELSEWHERE = {f"{member}/{module}" for through in SPECIFIED_THROUGH.values() for 
 def modules() -> dict[str, Path]:
     """Path within its member → folder of its tests."""
     found = {}
-    for member, source in (("proxy", PROXY), ("crds", CRDS)):
+    for member, source in (("proxy", PROXY), ("crds", CRDS), ("operator", OPERATOR)):
         for path in package_modules(source):
             relative = path.relative_to(source)
             found[f"{member}/{relative}"] = ROOT / "tests" / member / relative.parent

@@ -6,10 +6,11 @@ import asyncio
 import io
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from ssl import SSLContext
 
+from starlette.routing import Route
 from tests.support.edge import Response, Served, WireClient, connected, serving
 
 from s3o_crds.compiled import BucketConfig, CredentialConfig, FleetConfig, ServerConfig
@@ -149,13 +150,13 @@ class Dictionary:
 class DictionaryEdge:
     """The real endpoint over a Dictionary. `log`: what the access log wrote."""
 
-    def __init__(self, application: Dictionary) -> None:
+    def __init__(self, application: Dictionary, admin: Sequence[Route] = ()) -> None:
         self.application = application
         self.metrics = Metrics("test")
         self.log = io.BytesIO()
         self.access_log = AccessLog(self.log)
         self.readiness = Readiness(application.ready)
-        site = make_site(self.readiness, self.metrics.render)
+        site = make_site(self.readiness, self.metrics.render, admin)
         self.endpoint = Endpoint(application, site, self.metrics, self.access_log, "instance")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PROXY = ROOT / "proxy" / "src" / "s3o_proxy"
+OPERATOR = ROOT / "operator" / "src" / "s3o_operator"
 
 
 @cache

@@ -60,10 +60,11 @@ def compile(  # noqa: A001  the name that the design gives it; the builtin is no
     buckets: Iterable[VirtualBucket],
     secrets: Iterable[Secret],
     *,
+    refused: Iterable[Rejection] = (),
     generation: int = 1,
     previous: FleetConfig | None = None,
 ) -> Compilation:
-    """Resources that refer to another orchestrator are ignored.
+    """Resources that refer to another orchestrator are ignored. What the caller `refused` for reasons of its own keeps what it claims.
 
     With `previous`, an unchanged config keeps its generation and a changed one gets a higher one; never less than `generation` then.
     """
@@ -71,10 +72,11 @@ def compile(  # noqa: A001  the name that the design gives it; the builtin is no
     own = SecretReader(book, orchestrator.namespace)
     try:
         server, database = resolve_server(orchestrator, own), resolve_database(orchestrator, own)
-    except Refused as refused:
-        return Compilation(None, {}, (_rejection(orchestrator, refused),))
-    served_backends, backend_values, backend_rejections = _compile_backends(orchestrator, backends, book)
-    served_buckets, bucket_values, bucket_rejections = _compile_buckets(orchestrator, buckets, book)
+    except Refused as fatal:
+        return Compilation(None, {}, (_rejection(orchestrator, fatal),))
+    refusals = {(one.kind, one.namespace, one.name): Refused(one.reason, one.message) for one in refused}
+    served_backends, backend_values, backend_rejections = _compile_backends(orchestrator, backends, book, refusals)
+    served_buckets, bucket_values, bucket_rejections = _compile_buckets(orchestrator, buckets, book, refusals)
     values = own.values | backend_values | bucket_values
     config = FleetConfig(
         name=orchestrator.name,
@@ -89,8 +91,12 @@ def compile(  # noqa: A001  the name that the design gives it; the builtin is no
     return Compilation(_numbered(config, values, previous), values, tuple(sorted(backend_rejections + bucket_rejections)))
 
 
+_Refusals = Mapping[tuple[str, str, str], Refused]
+"""By kind, namespace and name."""
+
+
 def _compile_backends(
-    orchestrator: S3Orchestrator, backends: Iterable[StorageBackend], book: SecretBook
+    orchestrator: S3Orchestrator, backends: Iterable[StorageBackend], book: SecretBook, refusals: _Refusals
 ) -> tuple[list[BackendConfig], dict[SecretRef, str], list[Rejection]]:
     served: list[BackendConfig] = []
     values: dict[SecretRef, str] = {}
@@ -102,6 +108,7 @@ def _compile_backends(
             _refuse_foreign_namespace(backend, orchestrator)
             names.claim(backend.backend_name, backend, f"the name {backend.backend_name} is already taken by")
             places.claim(physical_location(backend), backend, "its bytes would be counted twice: endpoint and bucket are those of")
+            _refuse_as_told(backend, refusals)
             served.append(resolve_backend(backend, secrets))
             values |= secrets.values
         except Refused as refused:
@@ -110,7 +117,7 @@ def _compile_backends(
 
 
 def _compile_buckets(
-    orchestrator: S3Orchestrator, buckets: Iterable[VirtualBucket], book: SecretBook
+    orchestrator: S3Orchestrator, buckets: Iterable[VirtualBucket], book: SecretBook, refusals: _Refusals
 ) -> tuple[list[BucketConfig], dict[SecretRef, str], list[Rejection]]:
     served: list[BucketConfig] = []
     values: dict[SecretRef, str] = {}
@@ -121,6 +128,7 @@ def _compile_buckets(
         try:
             _refuse_foreign_namespace(bucket, orchestrator)
             names.claim(bucket.bucket_name, bucket, f"the name {bucket.bucket_name} is already taken by")
+            _refuse_as_told(bucket, refusals)
             credentials = _resolve_credentials(bucket, secrets, keys)
         except Refused as refused:
             rejections.append(_rejection(bucket, refused))
@@ -193,6 +201,12 @@ def _refuse_foreign_namespace(resource: StorageBackend | VirtualBucket, orchestr
     if resource.namespace != orchestrator.namespace:
         whose = f"S3Orchestrator {orchestrator.namespace}/{orchestrator.name}"
         raise Refused("NotAllowedByOrchestrator", f"{whose} takes only objects of its own namespace, not of {resource.namespace}")
+
+
+def _refuse_as_told(resource: StorageBackend | VirtualBucket, refusals: _Refusals) -> None:
+    told = refusals.get((resource.kind, resource.namespace, resource.name))
+    if told is not None:
+        raise told
 
 
 def _age(resource: StorageBackend | VirtualBucket) -> tuple[float, str, str]:

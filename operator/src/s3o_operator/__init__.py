@@ -1,5 +1,7 @@
 """The Kubernetes operator of s3-orchestrator: CR event → observe → plan → apply → status.
 
-It will turn custom resources into a fleet of proxies and into the `FleetConfig` that these serve (`s3o_crds.compile`). This release runs
-on one machine with `s3o run`, and holds the operator's place: a member of its own, which may import the contract and never the proxy.
+*Key*: namespace and name of an S3Orchestrator, the unit of work; whatever happens to a backend, a bucket, a Secret or a child is work for
+the orchestrator that it belongs to. *Child*: an object that we make. *Foreign*: one that stands under a child's name and is not ours.
+
+Handlers only enqueue keys. A worker observes everything about one key, plans (a pure function), and applies the plan, status last.
 """

@@ -1,4 +1,4 @@
-"""The `s3o` program: read a directory of custom resources, and serve it, check it, or audit what it serves."""
+"""The `s3o` program: serve a directory of custom resources or a compiled configuration, check the one, or audit what it serves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from s3o_proxy.config.errors import ConfigError
-from s3o_proxy.config.loader import load
+from s3o_proxy.config.loader import Manifests, load
+from s3o_proxy.config.mounted import MountedConfig
 from s3o_proxy.domain.errors import DomainError
 
 DEFAULT_LISTEN = "127.0.0.1:9000"
@@ -42,7 +43,13 @@ def _run(options: argparse.Namespace) -> int:
     # Only here: the other commands need no server and no driver of a database, and start in a fifth of the time.
     from s3o_proxy import app
 
-    return app.run(options.directory, options.listen)
+    return app.run(Manifests(options.directory, os.environ), options.listen)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from s3o_proxy import app
+
+    return app.run(MountedConfig(options.directory), options.listen)
 
 
 def _audit(options: argparse.Namespace) -> int:
@@ -76,10 +83,16 @@ def make_parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="serve the buckets of DIR; changes of its files take effect while it runs", epilog=_EXIT_CODES)
     run.add_argument("directory", metavar="DIR", type=Path, help="a directory of custom resources and Secrets in YAML")
-    run.add_argument(
-        "--listen", metavar="ADDR:PORT", type=_listen, default=DEFAULT_LISTEN, help=f"[::1]:9000 for IPv6 (default {DEFAULT_LISTEN})"
-    )
     run.set_defaults(command=_run)
+
+    serves = "serve a compiled configuration, as the operator mounts it; changes take effect while it runs"
+    serve = commands.add_parser("serve", help=serves, epilog=_EXIT_CODES)
+    serve.add_argument("directory", metavar="DIR", type=Path, help="a directory that holds config.json and secrets.json")
+    serve.set_defaults(command=_serve)
+
+    for server in (run, serve):
+        listens = f"[::1]:9000 for IPv6 (default {DEFAULT_LISTEN})"
+        server.add_argument("--listen", metavar="ADDR:PORT", type=_listen, default=DEFAULT_LISTEN, help=listens)
 
     validate = commands.add_parser("validate", help="say whether DIR can be served, or every reason why not", epilog=_EXIT_CODES)
     validate.add_argument("directory", metavar="DIR", type=Path)

@@ -22,9 +22,10 @@ from s3o_proxy.backends.registry import Backends
 from s3o_proxy.config.errors import ConfigError
 from s3o_proxy.config.loader import load
 from s3o_proxy.config.snapshot import Credential, Snapshot
-from s3o_proxy.config.watch import LiveConfig
+from s3o_proxy.config.watch import LiveConfig, Source
 from s3o_proxy.domain.errors import MetadataError
 from s3o_proxy.domain.model import Usage
+from s3o_proxy.http.admin import ADMIN_TOKEN, admin_routes
 from s3o_proxy.http.endpoint import Endpoint
 from s3o_proxy.http.health import Readiness
 from s3o_proxy.http.server import Server, listen, make_tls, renew_tls
@@ -66,6 +67,7 @@ class Proxy:
     def __init__(self, config: LiveConfig, metadata: Metadata, backends: Backends, metrics: Metrics) -> None:
         self._config, self._metadata, self._backends, self._metrics = config, metadata, backends, metrics
         self._usage, self._forsaken, self.instance = UsageView(), Forsaken(), new_id()
+        self._depths: Mapping[str, int] = {}
         self._hold_lease = HoldLease(metadata, self.instance, now_ms)
         self._refresh_usage = RefreshUsage(metadata, self._publish)
         self._driver = Driver(
@@ -85,6 +87,18 @@ class Proxy:
     @property
     def snapshot(self) -> Snapshot:
         return self._config.current
+
+    @property
+    def config_refusal(self) -> tuple[str, ...]:
+        return self._config.refusal
+
+    @property
+    def usage(self) -> Mapping[str, Usage]:
+        return self._usage.by_backend
+
+    @property
+    def queue_depths(self) -> Mapping[str, int]:
+        return self._depths
 
     def clock(self) -> int:
         return now_ms()
@@ -139,6 +153,7 @@ class Proxy:
 
     def _publish(self, usage: Mapping[str, Usage], depths: Mapping[str, int]) -> None:
         self._usage.refresh(usage)
+        self._depths = depths
         self._metrics.set_usage(usage, quotas(self.snapshot))
         self._metrics.set_queue_depths(depths)
 
@@ -147,14 +162,14 @@ def quotas(snapshot: Snapshot) -> dict[str, int | None]:
     return {backend.name: backend.quota_bytes for backend in snapshot.backends}
 
 
-# --- s3o run -------------------------------------------------------------------------------------------------------------------------
+# --- s3o run, s3o serve --------------------------------------------------------------------------------------------------------------
 
 
-def run(directory: Path, listen_on: str) -> int:
-    """Serve `directory` on `host:port` until SIGTERM or SIGINT; a second signal waits for nobody. Returns the exit code."""
+def run(source: Source, listen_on: str) -> int:
+    """Serve what `source` says on `host:port` until SIGTERM or SIGINT; a second signal waits for nobody. Returns the exit code."""
     tune_memory()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(directory, listen_on))
+        return runner.run(_serve(source, listen_on))
 
 
 def tune_memory() -> None:
@@ -168,10 +183,10 @@ def tune_memory() -> None:
             mallopt(option, value)
 
 
-async def _serve(directory: Path, listen_on: str) -> int:
+async def _serve(source: Source, listen_on: str) -> int:
     host, _, port = listen_on.rpartition(":")
     metrics, access_log = Metrics(version("s3o-proxy")), AccessLog()
-    config = LiveConfig(directory, os.environ, metrics)
+    config = LiveConfig(source, metrics)
     async with AsyncExitStack() as stack:
         logs = start_logs()
         stack.callback(logs.stop)
@@ -186,10 +201,7 @@ async def _serve(directory: Path, listen_on: str) -> int:
         stack.push_async_callback(proxy.end)
 
         readiness = Readiness(proxy.why_not_ready)
-        endpoint = Endpoint(proxy, make_site(readiness, metrics.render), metrics, access_log, proxy.instance)
         tls = make_tls(config.current)
-        server = Server(endpoint, readiness, tls)
-        listener = stack.enter_context(listen(host.strip("[]"), int(port)))
 
         async def adopt(snapshot: Snapshot) -> None:
             await proxy.adopt(snapshot)
@@ -197,6 +209,10 @@ async def _serve(directory: Path, listen_on: str) -> int:
                 renew_tls(tls, snapshot)
             _follow_logging(logs, snapshot)
 
+        admin = admin_routes(proxy, lambda: config.look(adopt), os.environ.get(ADMIN_TOKEN, ""))
+        endpoint = Endpoint(proxy, make_site(readiness, metrics.render, admin), metrics, access_log, proxy.instance)
+        server = Server(endpoint, readiness, tls)
+        listener = stack.enter_context(listen(host.strip("[]"), int(port)))
         await _until_stopped(server, listener, [proxy.run_workers(), config.watch(adopt)])
     return 0
 

@@ -12,6 +12,7 @@ import pytest
 from tests.support.config_files import ORCHESTRATOR, backend, bucket, secret, write, write_sample
 
 from s3o_proxy.config.errors import ConfigError
+from s3o_proxy.config.loader import Manifests
 from s3o_proxy.config.snapshot import Snapshot
 from s3o_proxy.config.watch import LiveConfig
 from s3o_proxy.domain.errors import MetadataUnavailable
@@ -42,7 +43,7 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def live(directory: Path) -> LiveConfig:
-    return LiveConfig(directory, {}, Metrics("test"))
+    return LiveConfig(Manifests(directory, {}), Metrics("test"))
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def refusals(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 async def test_the_first_reading_fails_with_its_reasons(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no S3Orchestrator"):
-        LiveConfig(tmp_path, {}, Metrics("test"))
+        LiveConfig(Manifests(tmp_path, {}), Metrics("test"))
 
 
 async def test_nothing_changed_means_nothing_to_do(live: LiveConfig, adopted: Adopted, directory: Path) -> None:
@@ -161,7 +162,7 @@ async def test_a_snapshot_refused_by_its_adopter_waits_for_the_next_change(live:
 
 async def test_the_refusals_and_the_generation_are_counted(directory: Path, adopted: Adopted) -> None:
     metrics = Metrics("test")
-    live = LiveConfig(directory, {}, metrics)
+    live = LiveConfig(Manifests(directory, {}), metrics)
     write(directory, "new.yaml", backend("c").replace("8333", "8334"))
     await live.look(adopted)
     write(directory, "new.yaml", "a: [")
@@ -214,7 +215,7 @@ async def test_the_switch_of_a_mounted_volume_is_noticed_by_itself(tmp_path: Pat
     (volume / "..data").symlink_to("..1")
     for file in (volume / "..1").iterdir():
         (volume / file.name).symlink_to(f"..data/{file.name}")
-    live = LiveConfig(volume, {}, Metrics("test"))
+    live = LiveConfig(Manifests(volume, {}), Metrics("test"))
 
     def switch() -> None:
         (volume / "..new").symlink_to("..2")

@@ -36,7 +36,8 @@ class VirtualBucketSpec(Section):
     max_multipart_uploads: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     """Most multipart uploads under way at once; absent or 0 means no limit."""
     credentials: Annotated[tuple[Credential, ...], *list_map("name", 64)] = ()
-    """Who may use the bucket. The same key pair may open several buckets; an access key id has one secret."""
+    """Who may use the bucket. Empty: on a cluster the operator makes a key pair. The same key pair may open several buckets; an access key
+    id has one secret."""
 
 
 class VirtualBucketStatus(Status):
@@ -46,6 +47,10 @@ class VirtualBucketStatus(Status):
     """Name of the bucket that is served."""
     endpoint: Annotated[str, Field(max_length=512)] | None = None
     """Where it is served."""
+    secret_name: Annotated[str, Field(max_length=253)] | None = None
+    """Secret with the generated key pair, for the application; absent when spec.credentials names its own."""
+    config_map_name: Annotated[str, Field(max_length=253)] | None = None
+    """ConfigMap that tells the application where the bucket is."""
     usage: Usage | None = None
     """What is stored in this bucket."""
 

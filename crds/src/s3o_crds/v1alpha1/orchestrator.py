@@ -62,6 +62,13 @@ def _any_set_cel(fields: tuple[str, ...]) -> str:
     return "(" + " || ".join(f"has(self.{to_camel(field)})" for field in fields) + ")"
 
 
+class Volume(Section):
+    size: PositiveByteSize = PositiveByteSize("8Gi")
+    """Size of the claim, as a quantity."""
+    storage_class_name: ObjectName | None = None
+    """Its storage class; by default the cluster's default."""
+
+
 class Database(Section):
     rules = (
         Rule(
@@ -74,6 +81,12 @@ class Database(Section):
             "path goes with driver SQLite only",
             "path",
             holds=lambda database: database.driver != "Postgres" or database.path is None,
+        ),
+        Rule(
+            "self.driver != 'Postgres' || !has(self.volume)",
+            "volume goes with driver SQLite only",
+            "volume",
+            holds=lambda database: database.driver != "Postgres" or database.volume is None,
         ),
         Rule(
             f"!has(self.uriSecretRef) || !{_any_set_cel(_URI_EXCLUDES)}",
@@ -93,6 +106,8 @@ class Database(Section):
 
     driver: Literal["SQLite", "Postgres"] = "SQLite"
     """SQLite is embedded, for one proxy with a disk of its own. Postgres is for any number of proxies."""
+    volume: Volume | None = None
+    """The volume of the SQLite database, on a cluster; by default 8Gi of the default storage class. It outlives this object."""
     path: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00]+$")] | None = None
     """File of the SQLite database, relative to the working directory of the proxy; by default s3o.db."""
     host: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9/:][A-Za-z0-9/:._-]*$")] | None = None
@@ -164,6 +179,13 @@ class ProxyStatus(Observation):
     """Ready of wanted, such as 3/3."""
 
 
+class ConfigStatus(Observation):
+    generation: Annotated[int, Field(ge=1)] | None = None
+    """Number of the configuration that the proxies are given; only grows."""
+    digest: Annotated[str, Field(max_length=64)] | None = None
+    """sha256 over that configuration and the digests of its secret values."""
+
+
 class Count(Observation):
     total: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     """How many belong to this orchestrator."""
@@ -178,6 +200,10 @@ class S3OrchestratorStatus(Status):
     """The state in one word."""
     proxy: ProxyStatus | None = None
     """The proxies."""
+    config: ConfigStatus | None = None
+    """The configuration that the proxies are given."""
+    endpoint: Annotated[str, Field(max_length=512)] | None = None
+    """Where the proxies serve, within the cluster."""
     backends: Count | None = None
     """StorageBackends of this orchestrator."""
     buckets: Count | None = None

@@ -47,6 +47,21 @@ class Loaded:
     ignored: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """A directory of custom resources and Secrets, with the environment that its Secrets may name. Implements `config.watch.Source`."""
+
+    directory: Path
+    environment: Mapping[str, str] = field(repr=False)
+
+    def files(self) -> list[Path]:
+        """Raises OSError."""
+        return files_of(self.directory)
+
+    def load(self, previous: FleetConfig | None = None) -> Loaded:
+        return load(self.directory, self.environment, previous)
+
+
 def load(directory: Path, environment: Mapping[str, str], previous: FleetConfig | None = None) -> Loaded:
     """Read, check and compile `directory`. Raises ConfigError with every reason; no reason repeats a secret value.
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
 from watchfiles import awatch
 
-from s3o_proxy.config.documents import files_of
+from s3o_crds.compiled import FleetConfig
 from s3o_proxy.config.errors import ConfigError
-from s3o_proxy.config.loader import load
+from s3o_proxy.config.loader import Loaded
 from s3o_proxy.config.snapshot import Snapshot, what_needs_restart
 from s3o_proxy.domain.errors import DomainError
 
@@ -37,16 +37,35 @@ class ConfigMeter(Protocol):
     def config_refused(self) -> None: ...
 
 
-class LiveConfig:
-    """`current` is what to serve. Keep it so with `watch()`, which never ends by itself: cancel it."""
+class Source(Protocol):
+    """A configuration in files of one directory."""
 
-    def __init__(self, directory: Path, environment: Mapping[str, str], meter: ConfigMeter) -> None:
-        """Reads `directory` for the first time. Raises ConfigError: a program that has nothing to serve does not start."""
-        self._directory, self._environment, self._meter = directory, environment, meter
+    @property
+    def directory(self) -> Path: ...
+
+    def files(self) -> list[Path]:
+        """What it consists of now. Raises OSError."""
+        ...
+
+    def load(self, previous: FleetConfig | None = None) -> Loaded:
+        """Read and check it all. Raises ConfigError with every reason."""
+        ...
+
+
+class LiveConfig:
+    """`current` is what to serve. Keep it so with `watch()`, which never ends by itself: cancel it.
+
+    `refusal`: why the change that was seen last is not served, one sentence each; empty when it is.
+    """
+
+    def __init__(self, source: Source, meter: ConfigMeter) -> None:
+        """Reads `source` for the first time. Raises ConfigError: a program that has nothing to serve does not start."""
+        self._source, self._meter = source, meter
+        self._looking = asyncio.Lock()
         self._seen = self._signature()
-        loaded = load(directory, environment)
+        loaded = source.load()
         self.current: Snapshot = loaded.snapshot
-        self._last_refusal: tuple[str, ...] = ()
+        self.refusal: tuple[str, ...] = ()
         for line in loaded.ignored:
             log.info("not read: %s", line)
         meter.config_accepted(self.current.generation)
@@ -54,12 +73,16 @@ class LiveConfig:
     async def watch(self, adopt: Adopt) -> None:
         """Look after every change of a file, and every few seconds."""
         async for _ in awatch(
-            self._directory, watch_filter=None, recursive=False, rust_timeout=_LOOK_AGAIN_MS, yield_on_timeout=True, step=_SETTLED_MS
+            self._source.directory, watch_filter=None, recursive=False, rust_timeout=_LOOK_AGAIN_MS, yield_on_timeout=True, step=_SETTLED_MS
         ):
             await self.look(adopt)
 
     async def look(self, adopt: Adopt) -> None:
         """Read the files if they changed. `adopt` is awaited with the new snapshot before that becomes `current`."""
+        async with self._looking:  # The watch looks, and whoever asks by the admin API: a change is adopted once.
+            await self._look(adopt)
+
+    async def _look(self, adopt: Adopt) -> None:
         # The signature is taken before the files are read: a write in between shows as a difference at the next look.
         signature = await asyncio.to_thread(self._signature)
         if signature == self._seen:
@@ -77,7 +100,7 @@ class LiveConfig:
         self._seen = signature
 
     async def _take_next(self, adopt: Adopt) -> None:
-        loaded = await asyncio.to_thread(load, self._directory, self._environment, self.current.config)
+        loaded = await asyncio.to_thread(self._source.load, self.current.config)
         new = loaded.snapshot
         if new.digest != self.current.digest:
             if reasons := what_needs_restart(self.current, new):
@@ -86,22 +109,22 @@ class LiveConfig:
             self.current = new
             self._meter.config_accepted(new.generation)
             log.info("configuration generation %d is served", new.generation, extra={"generation": new.generation, "digest": new.digest})
-        elif self._last_refusal:
+        elif self.refusal:
             log.info("the files are valid again and say what is served", extra={"generation": new.generation})
-        self._last_refusal = ()
+        self.refusal = ()
 
     def _signature(self) -> tuple[tuple[object, ...], ...]:
         """What changes when a file does, cheap enough to ask every few seconds."""
         try:
-            stats = [(path.name, path.stat()) for path in files_of(self._directory)]
+            stats = [(path.name, path.stat()) for path in self._source.files()]
         except OSError as error:
             return (("unreadable", error.errno),)
         return tuple((name, stat.st_ino, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
 
     def _refuse(self, reasons: tuple[str, ...]) -> None:
-        if reasons == self._last_refusal:
+        if reasons == self.refusal:
             return  # The same fault seen again, not a new one.
-        self._last_refusal = reasons
+        self.refusal = reasons
         self._meter.config_refused()
         for reason in reasons:
             log.error("configuration change refused: %s", reason, extra={"serving_generation": self.current.generation})

@@ -1,12 +1,13 @@
-"""What the port answers besides S3: health and metrics, by starlette.
+"""What the port answers besides S3: health, metrics and the admin API, by starlette.
 
 `health` and `metrics` are legal names of buckets. So only these exact paths are not S3's, only for GET and HEAD, and only where the
-request proves no identity: S3 serves nothing to anybody anonymous, a load balancer and Prometheus sign nothing.
+request proves no identity: S3 serves nothing to anybody anonymous, a load balancer and Prometheus sign nothing. Below `/admin/api/` the
+rule is the same, but for a bearer token, which S3 does not know: with a proof of S3 the path is a key, of a bucket that the host names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -25,20 +26,25 @@ Render = Callable[[str], tuple[bytes, str]]
 """The metrics and their content type, for what an Accept header asks."""
 
 _PATHS = frozenset({b"/health", b"/health/ready", b"/metrics"})
+_ADMIN = b"/admin/api/"
 _CREDENTIALS = frozenset({b"authorization", b"x-proxy-token"})
 
 
 def is_for_site(head: Head) -> bool:
     path, _, query = head.target.partition(b"?")
+    admin = path.startswith(_ADMIN)
     return (
-        path in _PATHS
-        and head.method in {"GET", "HEAD"}
+        (admin or (path in _PATHS and head.method in {"GET", "HEAD"}))
         and b"Signature=" not in query
-        and not any(name in _CREDENTIALS for name, _ in head.headers)
+        and not any(name in _CREDENTIALS and not (admin and _is_bearer(name, value)) for name, value in head.headers)
     )
 
 
-def make_site(readiness: Readiness, render_metrics: Render) -> Starlette:
+def _is_bearer(name: bytes, value: bytes) -> bool:
+    return name == b"authorization" and value[:7].lower() == b"bearer "
+
+
+def make_site(readiness: Readiness, render_metrics: Render, admin: Sequence[Route] = ()) -> Starlette:
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
@@ -50,7 +56,7 @@ def make_site(readiness: Readiness, render_metrics: Render) -> Starlette:
         body, content_type = render_metrics(request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type})
 
-    return Starlette(routes=[Route("/health", health), Route("/health/ready", ready), Route("/metrics", metrics)])
+    return Starlette(routes=[Route("/health", health), Route("/health/ready", ready), Route("/metrics", metrics), *admin])
 
 
 async def serve_site(site: ASGIApp, exchange: Exchange) -> None:

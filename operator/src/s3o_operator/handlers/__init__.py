@@ -1,0 +1,1 @@
+"""What kopf calls: one handler for every event of every watched kind, which notes it."""

@@ -1,0 +1,50 @@
+"""The table of kinds that we touch: where each stands in the API, and which objects of it we watch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from s3o_crds.kinds import KINDS as OUR_KINDS
+from s3o_crds.kinds import VERSION
+from s3o_crds.meta import GROUP
+from s3o_operator.plan.manifests.labels import MANAGED_BY, MANAGER
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`labels`, `fields`: selectors of what is watched and listed; the API server filters."""
+
+    name: str
+    group: str
+    version: str
+    plural: str
+    labels: str = ""
+    fields: str = ""
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def base(self) -> str:
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
+
+_OURS = f"{MANAGED_BY}={MANAGER}"
+_NEVER_NAMED = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token,type!=bootstrap.kubernetes.io/token"
+
+WATCHED = (
+    *(Kind(kind.name, GROUP, VERSION, kind.plural) for kind in OUR_KINDS),
+    # Any Secret may be named by a resource, and a rotated one must reach the proxies at once.
+    Kind("Secret", "", "v1", "secrets", fields=_NEVER_NAMED),
+    Kind("ConfigMap", "", "v1", "configmaps", labels=_OURS),
+    Kind("Service", "", "v1", "services", labels=_OURS),
+    Kind("ServiceAccount", "", "v1", "serviceaccounts", labels=_OURS),
+    Kind("PersistentVolumeClaim", "", "v1", "persistentvolumeclaims", labels=_OURS),
+    Kind("Deployment", "apps", "v1", "deployments", labels=_OURS),
+    Kind("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets", labels=_OURS),
+)
+LEASE = Kind("Lease", "coordination.k8s.io", "v1", "leases")
+ACCESS_REVIEW = Kind("SelfSubjectAccessReview", "authorization.k8s.io", "v1", "selfsubjectaccessreviews")
+
+BY_NAME = {kind.name: kind for kind in (*WATCHED, LEASE, ACCESS_REVIEW)}

@@ -1,0 +1,31 @@
+"""The cache → the `Observed` of one key."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from s3o_operator.observe.cache import Cache
+from s3o_operator.observe.intake import key_of
+from s3o_operator.plan.observed import Key, Object, Observed, Ref, ref_of
+
+_CHILDREN = ("ServiceAccount", "Secret", "PersistentVolumeClaim", "Deployment", "Service", "PodDisruptionBudget", "ConfigMap")
+
+
+def observe(cache: Cache, key: Key, image: str, *, failures: tuple[str, ...] = (), now: datetime | None = None) -> Observed:
+    """All that stands in the namespace counts as live: a foreign object under a child's name must be seen."""
+    seconds = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Observed(
+        key=key,
+        now=seconds,
+        image=image,
+        orchestrator=cache.get(Ref("S3Orchestrator", *key)),
+        backends=_belonging(cache, "StorageBackend", key),
+        buckets=_belonging(cache, "VirtualBucket", key),
+        secrets=tuple(sorted(cache.of("Secret", key.namespace), key=ref_of)),
+        live={ref_of(one): one for kind in _CHILDREN for one in cache.of(kind, key.namespace)},
+        failures=failures,
+    )
+
+
+def _belonging(cache: Cache, kind: str, key: Key) -> tuple[Object, ...]:
+    return tuple(sorted((one for one in cache.all(kind) if key_of(one) == key), key=ref_of))

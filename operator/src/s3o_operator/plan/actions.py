@@ -1,0 +1,85 @@
+"""The writes that a plan is made of, and how a plan reads as text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from s3o_operator.plan.observed import Object, Ref, ref_of
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A bucket without a key pair in the registry. `adopt`: its own Secret that still holds one (the registry was lost)."""
+
+    bucket: Ref
+    adopt: Ref | None = None
+
+
+@dataclass(frozen=True)
+class MintKeys:
+    """Write key pairs for these buckets into the registry, before anything uses them. What follows from them is planned afterwards."""
+
+    registry: Object = field(repr=False)
+    """The manifest of the registry, without data."""
+    keys: tuple[NewKey, ...]
+
+
+@dataclass(frozen=True)
+class Ensure:
+    """Make a child be what it should be. `why`: missing, changed, or drifted."""
+
+    manifest: Object = field(repr=False)
+    why: str
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Remove a child of ours that is no longer wanted. Only the very one that was seen: a new one of its name has another uid."""
+
+    ref: Ref
+    uid: str
+
+
+@dataclass(frozen=True)
+class SetStatus:
+    """Report. Always last: a status tells what was done, not what was meant."""
+
+    ref: Ref
+    uid: str
+    status: Object = field(repr=False)
+
+
+Action = MintKeys | Ensure | Delete | SetStatus
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Actions in the order in which they are carried out."""
+
+    actions: tuple[Action, ...] = ()
+
+    def statuses(self) -> Plan:
+        return Plan(tuple(action for action in self.actions if isinstance(action, SetStatus)))
+
+
+def render(plan: Plan) -> str:
+    """One line per action; a status with its phase and conditions below. No value of a Secret."""
+    return "".join(f"{line}\n" for action in plan.actions for line in _lines(action)) or "nothing to do\n"
+
+
+def _lines(action: Action) -> list[str]:
+    match action:
+        case MintKeys(registry, keys):
+            made = [f"  {key.bucket}" + (f" (adopts the key pair of {key.adopt})" if key.adopt else "") for key in keys]
+            return [f"mint keys in {ref_of(registry)}", *made]
+        case Ensure(manifest, why):
+            return [f"ensure {ref_of(manifest)}: {why}"]
+        case Delete(ref):
+            return [f"delete {ref}"]
+        case SetStatus(ref, _, status):
+            return [f"status {ref}: {status.get('phase')}", *(f"  {_condition(one)}" for one in status.get("conditions", []))]
+
+
+def _condition(condition: Object) -> str:
+    message = f": {condition['message']}" if condition["message"] else ""
+    return f"{condition['type']}={condition['status']} {condition['reason']}{message}"

@@ -1,0 +1,58 @@
+"""Facts → the four conditions of every kind, as kstatus reads them: Accepted, Ready, Reconciling, Stalled.
+
+*Reconciling* is true while we, or Kubernetes, are still at it; *Stalled* when nothing will change until somebody acts. Never both.
+https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from s3o_operator.plan.observed import Object
+
+_MOST_MESSAGE = 2000
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is true of a resource. `reason` and `message` say why it is not (yet) ready, or that it is."""
+
+    ready: bool
+    reason: str
+    message: str
+    accepted: bool = True
+    stalled: bool = False
+
+
+def refused(reason: str, message: str) -> Verdict:
+    return Verdict(ready=False, reason=reason, message=message, accepted=False, stalled=True)
+
+
+def waiting(reason: str, message: str) -> Verdict:
+    return Verdict(ready=False, reason=reason, message=message)
+
+
+def conditions(resource: Object, verdict: Verdict, now: str, *, reconciling: bool | None = None) -> list[Object]:
+    """A condition keeps its lastTransitionTime as long as its status does. `reconciling`: by default, neither ready nor stalled."""
+    at_work = reconciling if reconciling is not None else not verdict.ready and not verdict.stalled
+    facts = [
+        ("Accepted", verdict.accepted, *(("Accepted", "") if verdict.accepted else (verdict.reason, verdict.message))),
+        ("Ready", verdict.ready, verdict.reason, verdict.message),
+        ("Reconciling", at_work, *((verdict.reason, verdict.message) if at_work else ("Settled", ""))),
+        ("Stalled", verdict.stalled, *((verdict.reason, verdict.message) if verdict.stalled else ("NotStalled", ""))),
+    ]
+    before = {one.get("type"): one for one in (resource.get("status") or {}).get("conditions") or []}
+    return [_condition(resource, before.get(kind), now, kind, holds, reason, message) for kind, holds, reason, message in facts]
+
+
+def _condition(resource: Object, before: Object | None, now: str, kind: str, holds: bool, reason: str, message: str) -> Object:
+    status = "True" if holds else "False"
+    unchanged = before is not None and before.get("status") == status
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": message[:_MOST_MESSAGE],
+        "observedGeneration": resource["metadata"]["generation"],
+        "lastTransitionTime": before["lastTransitionTime"] if before is not None and unchanged else now,
+    }

@@ -1,0 +1,1 @@
+"""What we make: one builder per child, exactly the fields that we own, as the API server keeps them."""

@@ -1,0 +1,177 @@
+"""What is reported in the status of each resource: a SetStatus where that differs from what stands there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from s3o_crds.compile import Compilation, Rejection
+from s3o_crds.v1alpha1 import StorageBackend, VirtualBucket
+from s3o_operator.plan.actions import SetStatus
+from s3o_operator.plan.conditions import Verdict, conditions, refused, waiting
+from s3o_operator.plan.drift import holds
+from s3o_operator.plan.manifests.labels import proxy_name, selector
+from s3o_operator.plan.manifests.service import endpoint_of
+from s3o_operator.plan.observed import Object, Observed, Ref, ref_of
+from s3o_operator.plan.reading import Reading
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the plan found out. `conflicts`: children that cannot be made because a foreign object has their name → uid of their owner."""
+
+    compilation: Compilation | None = None
+    conflicts: Mapping[Ref, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Fleet:
+    """The proxies, as the Deployment's status tells."""
+
+    wanted: int = 0
+    available: int = 0
+    settled: bool = False
+    """Whether all of the newest template run, and no other."""
+    stuck: str = ""
+    """Why Kubernetes gave up on the rollout."""
+
+    @property
+    def summary(self) -> str:
+        return f"{self.available}/{self.wanted}"
+
+
+def statuses(observed: Observed, reading: Reading, findings: Findings) -> Iterator[SetStatus]:
+    fleet = _fleet(observed)
+    served: dict[str, list[bool]] = {"StorageBackend": [], "VirtualBucket": []}
+    parts: list[SetStatus] = []
+    parsed: list[StorageBackend | VirtualBucket] = [*reading.backends, *reading.buckets]
+    models = {Ref(one.kind, one.namespace, one.name): one for one in parsed}
+    for ref, resource in sorted(reading.raw.items()):
+        if ref.kind != "S3Orchestrator":
+            verdict = _verdict(ref, resource, observed, reading, findings, fleet)
+            served[ref.kind].append(verdict.ready)
+            parts.append(SetStatus(ref, resource["metadata"]["uid"], _part_status(resource, models.get(ref), verdict, observed, findings)))
+    orchestrator = observed.orchestrator
+    if orchestrator is not None:
+        status = _orchestrator_status(observed, reading, findings, fleet, served)
+        parts.append(SetStatus(ref_of(orchestrator), orchestrator["metadata"]["uid"], status))
+    resources = {**reading.raw} | ({ref_of(orchestrator): orchestrator} if orchestrator else {})
+    return (part for part in parts if _differs(part.status, resources[part.ref].get("status") or {}))
+
+
+def _differs(wanted: Object, live: Object) -> bool:
+    return bool(live.keys() - wanted.keys()) or not holds(wanted, live)
+
+
+def _fleet(observed: Observed) -> _Fleet:
+    deployment = observed.live.get(Ref("Deployment", observed.key.namespace, proxy_name(observed.key)))
+    if deployment is None:
+        return _Fleet()
+    status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
+    counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
+    seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    gave_up = [one for one in status.get("conditions") or [] if one["type"] == "Progressing" and one["status"] == "False"]
+    return _Fleet(wanted, counts[2], seen and counts == [wanted] * 3, gave_up[0].get("message", "") if gave_up else "")
+
+
+def _verdict(ref: Ref, resource: Object, observed: Observed, reading: Reading, findings: Findings, fleet: _Fleet) -> Verdict:
+    if rejection := _rejection_of(ref, reading, findings):
+        return refused(rejection.reason, rejection.message)
+    if observed.orchestrator is None:
+        return refused("OrchestratorNotFound", f"there is no S3Orchestrator {observed.key}")
+    if findings.compilation is None or findings.compilation.config is None:
+        return waiting("OrchestratorNotReady", f"S3Orchestrator {observed.key} cannot be served now; its status says why")
+    own_conflicts = [str(child) for child, owner in sorted(findings.conflicts.items()) if owner == resource["metadata"]["uid"]]
+    if own_conflicts:
+        return Verdict(ready=False, reason="NameConflict", message=_not_ours(own_conflicts), stalled=True)
+    if not fleet.available:
+        return waiting("WaitingForProxies", "no proxy is available yet")
+    return Verdict(ready=True, reason="Served", message="")
+
+
+def _part_status(
+    resource: Object, model: StorageBackend | VirtualBucket | None, verdict: Verdict, observed: Observed, findings: Findings
+) -> Object:
+    status: Object = {
+        "observedGeneration": resource["metadata"]["generation"],
+        "phase": "Failed" if verdict.stalled else "Pending",
+        "conditions": conditions(resource, verdict, observed.now),
+    }
+    if isinstance(model, StorageBackend) and verdict.ready:
+        status["phase"] = "Cordoned" if model.spec.state == "Cordoned" else "Ready"
+    if isinstance(model, VirtualBucket):
+        status["phase"] = "Bound" if verdict.ready else status["phase"]
+        config = findings.compilation.config if findings.compilation else None
+        if verdict.accepted and config is not None:
+            status |= {"bucketName": model.bucket_name, "endpoint": endpoint_of(observed.key, config), "configMapName": model.name}
+            status |= {} if model.spec.credentials else {"secretName": model.name}
+    # Figures of the store are reported by those who know them.
+    usage = (resource.get("status") or {}).get("usage")
+    return status | ({"usage": usage} if usage else {})
+
+
+def _orchestrator_status(
+    observed: Observed, reading: Reading, findings: Findings, fleet: _Fleet, served: Mapping[str, list[bool]]
+) -> Object:
+    resource = observed.orchestrator or {}
+    before = resource.get("status") or {}
+    verdict, phase = _orchestrator_verdict(observed, reading, findings, fleet)
+    status: Object = {
+        "observedGeneration": resource["metadata"]["generation"],
+        "phase": phase,
+        "proxy": {
+            "replicas": fleet.wanted,
+            "selector": ",".join(f"{name}={value}" for name, value in sorted(selector(observed.key).items())),
+            "summary": fleet.summary,
+        },
+        "backends": _count(served["StorageBackend"]),
+        "buckets": _count(served["VirtualBucket"]),
+        "conditions": conditions(
+            resource, verdict, observed.now, reconciling=not verdict.stalled and not (verdict.ready and fleet.settled)
+        ),
+    }
+    config = findings.compilation.config if findings.compilation else None
+    if config is not None:
+        status["config"] = {"generation": config.generation, "digest": config.digest}
+        status["endpoint"] = endpoint_of(observed.key, config)
+    kept = {name: before[name] for name in ("config", "endpoint", "usage") if name in before}
+    return kept | status
+
+
+def _orchestrator_verdict(observed: Observed, reading: Reading, findings: Findings, fleet: _Fleet) -> tuple[Verdict, str]:
+    ref = Ref("S3Orchestrator", *observed.key)
+    if "deletionTimestamp" in (observed.orchestrator or {"metadata": {}})["metadata"]:
+        return waiting("Deleting", "it is being deleted"), "Deleting"
+    if rejection := _rejection_of(ref, reading, findings):
+        return refused(rejection.reason, rejection.message), "Pending" if not fleet.available else "Degraded"
+    own = (observed.orchestrator or {"metadata": {"uid": ""}})["metadata"]["uid"]
+    conflicts = [str(child) for child, owner in sorted(findings.conflicts.items()) if owner in ("", own)]
+    problems = [
+        ("ApplyFailed", "; ".join(observed.failures)),
+        ("NameConflict", _not_ours(conflicts) if conflicts else ""),
+        ("RolloutStuck", fleet.stuck),
+    ]
+    for reason, message in problems:
+        if message:
+            return Verdict(ready=False, reason=reason, message=message, stalled=True), "Degraded"
+    if fleet.wanted == 0 and fleet.settled:
+        return Verdict(ready=False, reason="ScaledToZero", message="no proxy is wanted", stalled=True), "Pending"
+    if fleet.available < fleet.wanted or not fleet.wanted:
+        return waiting("ProxiesNotReady", f"{fleet.summary} proxies are available"), "Degraded" if fleet.available else "Deploying"
+    message = f"{fleet.summary} proxies are available"
+    return Verdict(ready=True, reason="ProxiesReady", message=message), "Ready" if fleet.settled else "Deploying"
+
+
+def _rejection_of(ref: Ref, reading: Reading, findings: Findings) -> Rejection | None:
+    if ref in reading.rejections:
+        return reading.rejections[ref]
+    compiled = findings.compilation.rejections if findings.compilation else ()
+    return next((one for one in compiled if (one.kind, one.namespace, one.name) == ref), None)
+
+
+def _not_ours(children: list[str]) -> str:
+    return f"{', '.join(children)}: exists and is not ours; remove or rename it"
+
+
+def _count(ready: list[bool]) -> Object:
+    return {"total": len(ready), "ready": sum(ready), "summary": f"{sum(ready)}/{len(ready)}"}

@@ -1,0 +1,73 @@
+"""One key: observe, plan, apply; again, as long as what was found out calls for another plan."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from s3o_operator.apply.apply import apply
+from s3o_operator.kube.client import Kube
+from s3o_operator.kube.errors import KubeError
+from s3o_operator.metrics import Metrics
+from s3o_operator.observe.cache import Cache
+from s3o_operator.observe.cluster import observe
+from s3o_operator.plan.actions import Action
+from s3o_operator.plan.observed import Key
+from s3o_operator.plan.planner import plan
+from s3o_operator.queue import WorkQueue
+
+_LOG = logging.getLogger(__name__)
+_MOST_PLANS = 5
+
+
+class Refused(Exception):
+    """The API server refuses something of the plan for good. The status says so; it is tried again, in case somebody grants or frees it."""
+
+
+class Reconciler:
+    def __init__(self, kube: Kube, cache: Cache, queue: WorkQueue, metrics: Metrics, image: str) -> None:
+        self._kube = kube
+        self._cache = cache
+        self._queue = queue
+        self._metrics = metrics
+        self._image = image
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            key = await self._queue.take()
+            await self._attempt(key)
+
+    async def _attempt(self, key: Key) -> None:
+        """Whatever goes wrong with one key is that key's trouble, a mistake of ours included: the others go on."""
+        with self._metrics.reconcile_seconds.time():
+            try:
+                await self.reconcile(key)
+            except asyncio.CancelledError:
+                self._queue.failed(key)
+                raise
+            except (KubeError, Refused) as error:
+                self._metrics.reconciles.labels("error").inc()
+                _LOG.warning("S3Orchestrator %s: %s; tried again in %.1f s", key, error, self._queue.failed(key))
+            except Exception:  # noqa: BLE001  the border: logged whole, counted, and tried again
+                self._metrics.reconciles.labels("mistake").inc()
+                _LOG.exception("S3Orchestrator %s: a mistake of the operator; tried again in %.1f s", key, self._queue.failed(key))
+            else:
+                self._metrics.reconciles.labels("done").inc()
+                self._queue.done(key)
+
+    async def reconcile(self, key: Key) -> None:
+        """Raises KubeError for what may pass, Refused for what will not."""
+        failures: tuple[str, ...] = ()
+        for _ in range(_MOST_PLANS):
+            planned = plan(observe(self._cache, key, self._image, failures=failures))
+            outcome = await apply(planned.statuses() if failures else planned, self._kube, self._cache, self._progress)
+            if failures:
+                raise Refused("; ".join(failures))
+            failures = outcome.failures
+            if not outcome.again and not failures:
+                return
+        raise Refused(f"{_MOST_PLANS} plans did not settle it")
+
+    def _progress(self, action: Action) -> None:
+        self._metrics.writes.labels(type(action).__name__).inc()

@@ -1,0 +1,113 @@
+"""Settings of the operator and of kopf, and the check that it can work at all: the kinds are served, the rights are granted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import kopf
+
+from s3o_crds.meta import GROUP
+from s3o_operator.kube.client import Kube
+from s3o_operator.kube.errors import Gone, KubeError
+from s3o_operator.kube.kinds import ACCESS_REVIEW, BY_NAME, LEASE, WATCHED, Kind
+from s3o_operator.leadership import LEASE_NAME
+
+_OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_CHILD_VERBS = ("get", "list", "watch", "create", "patch")
+
+
+class CannotStart(Exception):
+    """One sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`namespace`: of the Lease. `watched_namespace`: empty for all. `listen`: host and port of health and metrics."""
+
+    image: str
+    namespace: str
+    watched_namespace: str
+    listen: tuple[str, int]
+    resync_s: float
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Raises CannotStart."""
+    image = environment.get("S3O_PROXY_IMAGE", "")
+    if not image:
+        raise CannotStart("S3O_PROXY_IMAGE must name the image of the proxies")
+    own = _OWN_NAMESPACE.read_text(encoding="utf-8").strip() if _OWN_NAMESPACE.exists() else "default"
+    host, _, port = environment.get("S3O_LISTEN", "0.0.0.0:8080").rpartition(":")
+    if not port.isdecimal() or int(port) > 65535:
+        raise CannotStart("S3O_LISTEN must be HOST:PORT")
+    seconds = environment.get("S3O_RESYNC_SECONDS", "300")
+    if not seconds.isdecimal() or not int(seconds):
+        raise CannotStart("S3O_RESYNC_SECONDS must be a number of seconds")
+    namespace = environment.get("S3O_NAMESPACE") or own
+    return Settings(image, namespace, environment.get("S3O_WATCH_NAMESPACE", ""), (host, int(port)), float(seconds))
+
+
+def kopf_settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.scanning.disabled = True
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    # Nothing is ever written under it, since handlers are for events only. But never may it be the prefix of our triggers.
+    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=f"kopf.{GROUP}")
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=f"kopf.{GROUP}")
+    settings.networking.request_timeout = 30
+    settings.watching.connect_timeout = 10
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 330
+    settings.watching.chunk_size = 500
+    for kind in WATCHED:
+        if kind.labels:
+            settings.watching.label_selectors[kind.group, kind.version, kind.plural] = kind.labels
+        if kind.fields:
+            settings.watching.field_selectors[kind.group, kind.version, kind.plural] = kind.fields
+    return settings
+
+
+async def check(kube: Kube, settings: Settings) -> None:
+    """Raises CannotStart: an operator without its kinds watches nothing for ever, and one without its rights fails bit by bit."""
+    try:
+        unserved = [kind.name for kind in WATCHED if kind.group == GROUP and not await _is_served(kube, kind)]
+        if unserved:
+            raise CannotStart(f"the API server does not serve {', '.join(unserved)}: kubectl apply --server-side -k config/crd")
+        missing = [text for text in [await _denied(kube, *right) for right in _rights(settings)] if text]
+    except KubeError as error:
+        raise CannotStart(f"the API server cannot be asked: {error}") from None
+    if missing:
+        raise CannotStart(f"rights are missing: {'; '.join(missing)} (kubectl apply -k config/rbac)")
+
+
+async def _is_served(kube: Kube, kind: Kind) -> bool:
+    try:
+        return await kube.is_served(kind)
+    except Gone:
+        return False
+
+
+def _rights(settings: Settings) -> list[tuple[Kind, str, str, str]]:
+    """Kind, subresource, verb, namespace."""
+    everywhere = settings.watched_namespace
+    wanted = [(kind, "", verb, everywhere) for kind in WATCHED for verb in (("list", "watch") if kind.group == GROUP else _CHILD_VERBS)]
+    wanted += [(kind, "status", "patch", everywhere) for kind in WATCHED if kind.group == GROUP]
+    wanted += [(BY_NAME["Secret"], "", "update", everywhere)]
+    wanted += [(BY_NAME[name], "", "delete", everywhere) for name in ("Secret", "ConfigMap", "PodDisruptionBudget")]
+    return wanted + [(LEASE, "", verb, settings.namespace) for verb in ("get", "create", "update")]
+
+
+async def _denied(kube: Kube, kind: Kind, subresource: str, verb: str, namespace: str) -> str:
+    wanted = {"group": kind.group, "resource": kind.plural, "subresource": subresource, "verb": verb, "namespace": namespace}
+    # A role may name the one Lease; what is created has no name yet.
+    wanted["name"] = LEASE_NAME if kind is LEASE and verb != "create" else ""
+    spec = {"resourceAttributes": {name: value for name, value in wanted.items() if value}}
+    review = {"apiVersion": ACCESS_REVIEW.api_version, "kind": ACCESS_REVIEW.name, "metadata": {}, "spec": spec}
+    answer = await kube.create(review)
+    if answer["status"]["allowed"]:
+        return ""
+    what = f"{kind.plural}.{kind.group}" if kind.group else kind.plural
+    return f"{verb} {what}{'/' + subresource if subresource else ''} in {f'namespace {namespace}' if namespace else 'all namespaces'}"

@@ -1,0 +1,97 @@
+"""The admin API: what the operator asks one process, and tells it. Its token comes by the environment; without one it does not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from hmac import compare_digest
+from typing import Protocol
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from s3o_proxy.config.snapshot import Snapshot
+from s3o_proxy.domain.model import Usage
+
+ADMIN_TOKEN = "S3O_ADMIN_TOKEN"  # noqa: S105  the name of a variable, not its value
+"""The environment variable that holds the token."""
+
+_REFUSED_HEADERS = {"www-authenticate": 'Bearer realm="s3-orchestrator"'}
+
+
+class Administered(Protocol):
+    """What this process knows without asking anybody: so it also answers while the database is away."""
+
+    @property
+    def instance(self) -> str: ...
+
+    @property
+    def snapshot(self) -> Snapshot: ...
+
+    @property
+    def config_refusal(self) -> Sequence[str]:
+        """Why the configuration that was seen last is not the one that is served; empty when it is."""
+        ...
+
+    @property
+    def usage(self) -> Mapping[str, Usage]: ...
+
+    @property
+    def queue_depths(self) -> Mapping[str, int]: ...
+
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+def admin_routes(administered: Administered, reload: Callable[[], Awaitable[None]], token: str) -> list[Route]:
+    """`reload` looks at the configuration now. Without a `token` there are no routes: nobody could prove to be allowed."""
+    if not token:
+        return []
+
+    async def status(_: Request) -> Response:
+        return JSONResponse(_status(administered))
+
+    async def look(_: Request) -> Response:
+        await reload()
+        return JSONResponse(_status(administered))
+
+    return [
+        Route("/admin/api/status", _guarded(status, token), methods=["GET"]),
+        Route("/admin/api/reload", _guarded(look, token), methods=["POST"]),
+    ]
+
+
+def _guarded(answer: Answer, token: str) -> Answer:
+    expected = f"Bearer {token}".encode()
+
+    async def guarded(request: Request) -> Response:
+        # In constant time: how long a refusal takes says nothing about how much of a guess was right.
+        if not compare_digest(request.headers.get("authorization", "").encode(), expected):
+            return JSONResponse({"error": "a valid bearer token is needed"}, 401, _REFUSED_HEADERS)
+        return await answer(request)
+
+    return guarded
+
+
+def _status(administered: Administered) -> dict[str, object]:
+    snapshot, usage = administered.snapshot, administered.usage
+    return {
+        "instance": administered.instance,
+        "generation": snapshot.generation,
+        "digest": snapshot.digest,
+        "configRefusal": list(administered.config_refusal),
+        "backends": {
+            backend.name: _backend(usage.get(backend.name, Usage(backend.name)), backend.quota_bytes) for backend in snapshot.backends
+        },
+        "queueDepths": dict(administered.queue_depths),
+    }
+
+
+def _backend(usage: Usage, quota_bytes: int | None) -> dict[str, int | None]:
+    return {
+        "used": usage.used_bytes,
+        "orphan": usage.orphan_bytes,
+        "reserved": usage.reserved_bytes,
+        "objects": usage.objects,
+        "quota": quota_bytes,
+    }

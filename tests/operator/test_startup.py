@@ -1,0 +1,34 @@
+"""What an operator is told by its environment, and what it says when that is not enough."""
+
+from __future__ import annotations
+
+import pytest
+
+from s3o_operator.startup import CannotStart, kopf_settings, read_settings
+
+
+def test_settings_out_of_the_environment() -> None:
+    given = {"S3O_PROXY_IMAGE": "proxy:1", "S3O_NAMESPACE": "system", "S3O_WATCH_NAMESPACE": "team", "S3O_LISTEN": "127.0.0.1:1"}
+    settings = read_settings(given)
+    assert (settings.image, settings.namespace, settings.watched_namespace) == ("proxy:1", "system", "team")
+    assert (settings.listen, settings.resync_s) == (("127.0.0.1", 1), 300.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({}, "S3O_PROXY_IMAGE"),
+        ({"S3O_PROXY_IMAGE": "p", "S3O_LISTEN": "nowhere"}, "S3O_LISTEN"),
+        ({"S3O_PROXY_IMAGE": "p", "S3O_RESYNC_SECONDS": "0"}, "S3O_RESYNC_SECONDS"),
+    ],
+)
+def test_what_is_wrong_is_named(given: dict[str, str], named: str) -> None:
+    with pytest.raises(CannotStart, match=named):
+        read_settings(given)
+
+
+def test_kopf_keeps_to_a_prefix_that_is_not_that_of_triggers() -> None:
+    settings = kopf_settings()
+    assert settings.persistence.diffbase_storage.prefix == "kopf.s3orchestrator.io"  # type: ignore[attr-defined]  # of the kind that we set
+    assert settings.scanning.disabled
+    assert not settings.posting.enabled

@@ -1,0 +1,211 @@
+"""Operators as processes, under the shipped roles, each for one namespace of a real API server."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.support.kube import Cluster
+
+ROOT = Path(__file__).parents[2]
+IMAGE = "localhost/s3o-proxy:test"
+WITHIN_S = 20.0
+
+Object = dict[str, Any]
+
+
+def install(cluster: Cluster) -> None:
+    """What a user applies, less the operator's Deployment: no node would run it."""
+    for folder in ("config/crd", "config/rbac"):
+        command = ("apply", "--server-side", "--validate=strict", "-k", str(ROOT / folder))
+        cluster.kubectl(*command, namespace="s3-orchestrator-system")
+    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+
+
+def authorize(cluster: Cluster, namespace: str, folder: Path) -> Path:
+    """The kubeconfig of a ServiceAccount that has the shipped ClusterRole in `namespace`, and the Lease there; nothing elsewhere."""
+    account = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
+    lease = cluster.get("role", "s3orchestrator-operator-leadership", namespace="s3-orchestrator-system")
+    api = "rbac.authorization.k8s.io"
+    documents: list[Object] = [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "operator"}},
+        {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": {"name": "lease"}, "rules": lease["rules"]},
+    ]
+    for kind, name in (("ClusterRole", "s3orchestrator-operator"), ("Role", "lease")):
+        ref = {"apiGroup": api, "kind": kind, "name": name}
+        documents.append(
+            {"apiVersion": f"{api}/v1", "kind": "RoleBinding", "metadata": {"name": kind.lower()}, "roleRef": ref, "subjects": [account]}
+        )
+    cluster.apply(documents, namespace)
+    return kubeconfig_of(cluster, "operator", namespace, folder)
+
+
+def kubeconfig_of(cluster: Cluster, account: str, namespace: str, folder: Path) -> Path:
+    token = cluster.kubectl("create", "token", account, "--duration=1h", namespace=namespace).strip()
+    content = json.loads(cluster.kubeconfig.read_text())
+    content["users"] = [{"name": "admin", "user": {"token": token}}]
+    path = folder / f"{namespace}-{account}.kubeconfig"
+    path.write_text(json.dumps(content))
+    return path
+
+
+@dataclass
+class Operator:
+    process: subprocess.Popen[bytes]
+    log: Path
+    port: int
+
+    def stop(self) -> int:
+        """By SIGTERM; its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+@dataclass
+class Operators:
+    """Starts operators for one namespace, and ends those that still run."""
+
+    cluster: Cluster
+    kubeconfig: Path
+    namespace: str
+    folder: Path
+    everywhere: bool = False
+    started: list[Operator] = field(default_factory=list)
+
+    def start(self, **environment: str) -> Operator:
+        port, log = _free_port(), self.folder / f"operator-{secrets.token_hex(4)}.log"
+        own = {
+            "KUBECONFIG": str(self.kubeconfig),
+            "S3O_PROXY_IMAGE": IMAGE,
+            "S3O_NAMESPACE": self.namespace,
+            "S3O_WATCH_NAMESPACE": "" if self.everywhere else self.namespace,
+            "S3O_LISTEN": f"127.0.0.1:{port}",
+        }
+        inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "s3o_operator"], env=inherited | own | environment, stdout=output, stderr=subprocess.STDOUT
+            )
+        operator = Operator(process, log, port)
+        self.started.append(operator)
+        return operator
+
+    def end(self) -> None:
+        for operator in self.started:
+            if operator.process.poll() is None:
+                operator.kill()
+            print(f"{operator.log.name}:\n{operator.said()[-6000:]}")  # shown with a test that failed
+
+
+@contextmanager
+def operators(
+    cluster: Cluster, namespace: str, folder: Path, *, kubeconfig: Path | None = None, everywhere: bool = False
+) -> Iterator[Operators]:
+    made = Operators(cluster, kubeconfig or authorize(cluster, namespace, folder), namespace, folder, everywhere)
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """One namespace, as an administrator sees it, by the API itself: kubectl takes a hundred times longer."""
+
+    cluster: Cluster
+    name: str
+
+    def path(self, kind: str, name: str = "") -> str:
+        base = f"{_BASES[kind][0]}/namespaces/{self.name}/{_BASES[kind][1]}"
+        return f"{base}/{name}" if name else base
+
+    def get(self, kind: str, name: str) -> Object | None:
+        response = self.cluster.api.get(self.path(kind, name))
+        if response.status_code == 404:
+            return None
+        response.raise_for_status()
+        found: Object = response.json()
+        return found
+
+    def patch(self, kind: str, name: str, change: Object, *, subresource: str = "") -> None:
+        url = self.path(kind, name) + (f"/{subresource}" if subresource else "")
+        headers = {"Content-Type": "application/merge-patch+json"}
+        self.cluster.api.patch(url, content=json.dumps(change), headers=headers).raise_for_status()
+
+    def delete(self, kind: str, name: str) -> None:
+        self.cluster.api.delete(self.path(kind, name)).raise_for_status()
+
+    def versions(self) -> dict[str, str]:
+        """Name → resourceVersion of everything of every kind that the operator may write, Leases left out."""
+        found = {}
+        for kind in _BASES:
+            for item in self.cluster.api.get(self.path(kind)).raise_for_status().json()["items"]:
+                found[f"{kind} {item['metadata']['name']}"] = item["metadata"]["resourceVersion"]
+        return found
+
+    def make_proxies_ready(self, name: str = "main") -> None:
+        """No controllers run here: what a Deployment's controller would write."""
+        deployment = self.eventually("Deployment", f"{name}-proxy", lambda found: found is not None)
+        count = deployment["spec"]["replicas"]
+        counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), count)
+        status = {"observedGeneration": deployment["metadata"]["generation"], **counts}
+        self.patch("Deployment", f"{name}-proxy", {"status": status}, subresource="status")
+
+    def eventually(self, kind: str, name: str, holds: Callable[[Any], bool], within_s: float = WITHIN_S) -> Object:
+        """The object, when `holds` says so of it (None: it is not there)."""
+        deadline = time.monotonic() + within_s
+        while True:
+            found = self.get(kind, name)
+            if holds(found):
+                return found or {}
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{kind} {name} is still {json.dumps(found, indent=1)[:3000]}")
+            time.sleep(0.05)  # an API server is asked, not waited for
+
+
+_OURS = "/apis/s3orchestrator.io/v1alpha1"
+_BASES = {
+    "S3Orchestrator": (_OURS, "s3orchestrators"),
+    "StorageBackend": (_OURS, "storagebackends"),
+    "VirtualBucket": (_OURS, "virtualbuckets"),
+    "Secret": ("/api/v1", "secrets"),
+    "ConfigMap": ("/api/v1", "configmaps"),
+    "Service": ("/api/v1", "services"),
+    "ServiceAccount": ("/api/v1", "serviceaccounts"),
+    "PersistentVolumeClaim": ("/api/v1", "persistentvolumeclaims"),
+    "Deployment": ("/apis/apps/v1", "deployments"),
+    "PodDisruptionBudget": ("/apis/policy/v1", "poddisruptionbudgets"),
+}
+
+
+def condition(resource: Object | None, kind: str) -> tuple[str, str]:
+    """Status and reason; of what is not reported, two empty strings. Of another generation than the present: not reported."""
+    status = (resource or {}).get("status") or {}
+    if resource is None or status.get("observedGeneration") != resource["metadata"]["generation"]:
+        return "", ""
+    return next(((one["status"], one["reason"]) for one in status.get("conditions", []) if one["type"] == kind), ("", ""))
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
