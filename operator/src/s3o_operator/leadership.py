@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -92,9 +92,9 @@ class Leadership:
             return False
         return await self._write(self._kube.replace, self._taken(live))
 
-    async def _write(self, write: Callable[..., object], document: Object) -> bool:
+    async def _write(self, write: Callable[..., Awaitable[object]], document: Object) -> bool:
         try:
-            await write(document, timeout_s=self._times.try_s)  # type: ignore[misc]  # create or replace
+            await write(document, timeout_s=self._times.try_s)
         except Conflict:
             return False
         except KubeError as error:
