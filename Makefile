@@ -19,7 +19,7 @@ help: ## Show this
 	  /^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: setup ## Serve config/samples on 127.0.0.1:9000 with three S3 servers behind; Ctrl-C ends it, .run/ keeps the data
+run: setup ## Serve config/local on 127.0.0.1:9000 with three S3 servers behind; Ctrl-C ends it, .run/ keeps the data
 	@exec $(PYTHON) -m hack.run $(ARGS)
 
 .PHONY: cluster

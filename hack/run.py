@@ -1,6 +1,6 @@
-"""`make run`: one S3 endpoint on this machine, with real S3 servers behind it, from config/samples.
+"""`make run`: one S3 endpoint on this machine, with real S3 servers behind it, from config/local.
 
-Starts a SeaweedFS server at the address of every StorageBackend of the samples, creates its bucket, and runs `s3o run` over them.
+Starts a SeaweedFS server at the address of every StorageBackend of config/local, creates its bucket, and runs `s3o run` over them.
 Everything they store lies in .run/ and is there again at the next start. Ctrl-C, SIGTERM, or the end of any of the processes ends all.
 """
 
@@ -43,7 +43,7 @@ class CannotRun(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make run", description="One S3 endpoint on this machine, with real S3 servers behind it.")
-    parser.add_argument("--config", type=Path, default=ROOT / "config" / "samples", help="directory of custom resources")
+    parser.add_argument("--config", type=Path, default=ROOT / "config" / "local", help="directory of custom resources")
     parser.add_argument("--data", type=Path, default=ROOT / ".run", help="where everything is stored")
     parser.add_argument("--listen", default="127.0.0.1:9000", metavar="ADDR:PORT")
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Our proxy as the benchmark runs it: `s3o run` on resources like those in config/samples, with SQLite or a private PostgreSQL.
+"""Our proxy as the benchmark runs it: `s3o run` on resources like those in config/local, with SQLite or a private PostgreSQL.
 
 Nothing is switched off: signatures are verified, the backend has a quota, requests are logged, and PostgreSQL is durable (its defaults).
 """

@@ -26,7 +26,7 @@ class MakeRun:
         self.data, self._config, self._log = directory / "data", directory / "config", directory / "make-run.log"
         self._listen = f"127.0.0.1:{free_port()}"
         self._config.mkdir()
-        for sample in (ROOT / "config" / "samples").glob("*.yaml"):
+        for sample in (ROOT / "config" / "local").glob("*.yaml"):
             text = sample.read_text()
             for port in (9101, 9102, 9103):
                 text = text.replace(f":{port}\n", f":{free_port()}\n")

@@ -209,11 +209,11 @@ def test_docstrings_are_what_kubectl_explains(cluster: Cluster, field: str, sent
     assert sentence in " ".join(cluster.kubectl("explain", field).split())
 
 
-def test_the_samples_are_accepted(cluster: Cluster, namespace: str) -> None:
-    folder = str(ROOT / "config/samples")
-    cluster.kubectl("apply", "--server-side", "--validate=strict", "-f", folder, namespace=namespace)
+@pytest.mark.parametrize(("folder", "backends"), [("samples", ["b2", "oci", "r2"]), ("local", ["one", "three", "two"])])
+def test_the_samples_are_accepted(cluster: Cluster, namespace: str, folder: str, backends: list[str]) -> None:
+    cluster.kubectl("apply", "--server-side", "--validate=strict", "-f", str(ROOT / "config" / folder), namespace=namespace)
     listed = cluster.kubectl("get", "s3", "-o", "name", namespace=namespace).split()
-    assert [name.split("/")[1] for name in listed] == ["main", "one", "three", "two", "photos"]
+    assert [name.split("/")[1] for name in listed] == ["main", *backends, "photos"]
 
 
 def test_missing_binaries_are_an_error_that_says_how_to_get_them(tmp_path: Path) -> None:

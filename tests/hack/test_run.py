@@ -19,13 +19,13 @@ _STARTED_S = 120
 
 
 class Run:
-    """`make run` with the samples on ports of its own."""
+    """`make run` with its resources on ports of its own."""
 
     def __init__(self, directory: Path) -> None:
-        self.config, self.data = directory / "samples", directory / "data"
+        self.config, self.data = directory / "local", directory / "data"
         self.config.mkdir()
         *server_ports, self.port = (free_port() for _ in range(4))
-        for path in (ROOT / "config" / "samples").glob("*.yaml"):
+        for path in (ROOT / "config" / "local").glob("*.yaml"):
             text = path.read_text()
             for number, port in enumerate(server_ports, 9101):
                 text = text.replace(f":{number}\n", f":{port}\n")

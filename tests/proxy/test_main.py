@@ -13,11 +13,11 @@ from tests.support.config_files import backend, write, write_sample
 
 from s3o_proxy.__main__ import main
 
-SAMPLES = Path(__file__).parents[2] / "config" / "samples"
+LOCAL = Path(__file__).parents[2] / "config" / "local"
 
 
-def test_the_samples_are_valid(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["validate", str(SAMPLES)]) == 0
+def test_what_make_run_serves_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", str(LOCAL)]) == 0
     assert capsys.readouterr().out.startswith("valid: S3Orchestrator main, 3 backends, 1 buckets, digest ")
 
 
