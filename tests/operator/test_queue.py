@@ -74,3 +74,19 @@ async def test_a_waiting_worker_wakes_up_for_news(queue: WorkQueue) -> None:
     await asyncio.sleep(0)
     queue.add(TWO)
     assert await taking == TWO
+
+
+async def test_a_key_that_is_due_later_waits_until_then_and_news_do_not(queue: WorkQueue, clock: Clock) -> None:
+    queue.add_after(ONE, 60)
+    assert await is_empty(queue)
+    assert queue.oldest_s() == 0
+    queue.add(ONE)
+    assert await queue.take() == ONE
+    queue.done(ONE)
+    queue.add_after(ONE, 60)
+    queue.add_after(ONE, 90)
+    clock.now_s += 60
+    assert await queue.take() == ONE
+    queue.done(ONE)
+    clock.now_s += 60
+    assert await is_empty(queue)

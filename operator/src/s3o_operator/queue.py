@@ -33,6 +33,10 @@ class WorkQueue:
         else:
             self._schedule(key, self._now())
 
+    def add_after(self, key: Key, delay_s: float) -> None:
+        """Due then, unless it is due earlier anyway. Of a key that is in work: say it after `done`."""
+        self._schedule(key, self._now() + delay_s)
+
     async def take(self) -> Key:
         """The key that is due first; when none is, when one becomes so. Say `done` or `failed` of it afterwards."""
         while True:

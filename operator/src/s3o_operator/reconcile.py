@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import UTC, datetime
 
 from s3o_operator.apply.apply import apply
 from s3o_operator.kube.client import Kube
@@ -42,7 +43,7 @@ class Reconciler:
         """Whatever goes wrong with one key is that key's trouble, a mistake of ours included: the others go on."""
         with self._metrics.reconcile_seconds.time():
             try:
-                await self.reconcile(key)
+                due = await self.reconcile(key)
             except asyncio.CancelledError:
                 self._queue.failed(key)
                 raise
@@ -55,9 +56,12 @@ class Reconciler:
             else:
                 self._metrics.reconciles.labels("done").inc()
                 self._queue.done(key)
+                if due:
+                    # A second late: never before the time has come, which would be a plan for nothing.
+                    self._queue.add_after(key, max(0.0, (datetime.fromisoformat(due) - datetime.now(UTC)).total_seconds()) + 1)
 
-    async def reconcile(self, key: Key) -> None:
-        """Raises KubeError for what may pass, Refused for what will not."""
+    async def reconcile(self, key: Key) -> str:
+        """When it is due again (RFC 3339), or nothing. Raises KubeError for what may pass, Refused for what will not."""
         failures: tuple[str, ...] = ()
         for _ in range(_MOST_PLANS):
             planned = plan(observe(self._cache, key, self._image, failures=failures))
@@ -66,7 +70,7 @@ class Reconciler:
                 raise Refused("; ".join(failures))
             failures = outcome.failures
             if not outcome.again and not failures:
-                return
+                return planned.due
         raise Refused(f"{_MOST_PLANS} plans did not settle it")
 
     def _progress(self, action: Action) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from s3o_operator.plan.observed import Object, Ref, ref_of
 
@@ -22,6 +22,19 @@ class MintKeys:
     registry: Object = field(repr=False)
     """The manifest of the registry, without data."""
     keys: tuple[NewKey, ...]
+
+
+@dataclass(frozen=True)
+class Latch:
+    """Note in the status that something is about to be done, before it is. What follows from it is planned afterwards.
+
+    `status`: the whole of it, as it stands there but for the note. `why`: what was asked for.
+    """
+
+    ref: Ref
+    uid: str
+    status: Object = field(repr=False)
+    why: str
 
 
 @dataclass(frozen=True)
@@ -49,17 +62,18 @@ class SetStatus:
     status: Object = field(repr=False)
 
 
-Action = MintKeys | Ensure | Delete | SetStatus
+Action = MintKeys | Latch | Ensure | Delete | SetStatus
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Actions in the order in which they are carried out."""
+    """Actions in the order in which they are carried out. `due`: when there will be something to do, though nothing changes (RFC 3339)."""
 
     actions: tuple[Action, ...] = ()
+    due: str = ""
 
     def statuses(self) -> Plan:
-        return Plan(tuple(action for action in self.actions if isinstance(action, SetStatus)))
+        return replace(self, actions=tuple(action for action in self.actions if isinstance(action, SetStatus)))
 
 
 def render(plan: Plan) -> str:
@@ -72,6 +86,8 @@ def _lines(action: Action) -> list[str]:
         case MintKeys(registry, keys):
             made = [f"  {key.bucket}" + (f" (adopts the key pair of {key.adopt})" if key.adopt else "") for key in keys]
             return [f"mint keys in {ref_of(registry)}", *made]
+        case Latch(ref, _, _, why):
+            return [f"latch {ref}: {why}"]
         case Ensure(manifest, why):
             return [f"ensure {ref_of(manifest)}: {why}"]
         case Delete(ref):
