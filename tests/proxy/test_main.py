@@ -70,6 +70,8 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
         ["run", "x", "--listen", "::1:9000"],
         ["run", "x", "--listen", "localhost:65536"],
         ["validate"],
+        ["serve", "x", "--role", "both"],
+        ["run", "x", "--role", "api"],
     ],
 )
 def test_wrong_usage_is_two(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

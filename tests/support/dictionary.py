@@ -150,14 +150,14 @@ class Dictionary:
 class DictionaryEdge:
     """The real endpoint over a Dictionary. `log`: what the access log wrote."""
 
-    def __init__(self, application: Dictionary, admin: Sequence[Route] = ()) -> None:
+    def __init__(self, application: Dictionary, admin: Sequence[Route] = (), *, serves_s3: bool = True) -> None:
         self.application = application
         self.metrics = Metrics("test")
         self.log = io.BytesIO()
         self.access_log = AccessLog(self.log)
         self.readiness = Readiness(application.ready)
         site = make_site(self.readiness, self.metrics.render, admin)
-        self.endpoint = Endpoint(application, site, self.metrics, self.access_log, "instance")
+        self.endpoint = Endpoint(application, site, self.metrics, self.access_log, "instance", serves_s3=serves_s3)
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from s3o_proxy.config.errors import ConfigError
 from s3o_proxy.config.loader import Manifests, load
 from s3o_proxy.config.mounted import MountedConfig
 from s3o_proxy.domain.errors import DomainError
+from s3o_proxy.workers.roster import Role
 
 DEFAULT_LISTEN = "127.0.0.1:9000"
 
@@ -49,7 +50,7 @@ def _run(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace) -> int:
     from s3o_proxy import app
 
-    return app.run(MountedConfig(options.directory), options.listen)
+    return app.run(MountedConfig(options.directory), options.listen, options.role)
 
 
 def _audit(options: argparse.Namespace) -> int:
@@ -88,6 +89,8 @@ def make_parser() -> argparse.ArgumentParser:
     serves = "serve a compiled configuration, as the operator mounts it; changes take effect while it runs"
     serve = commands.add_parser("serve", help=serves, epilog=_EXIT_CODES)
     serve.add_argument("directory", metavar="DIR", type=Path, help="a directory that holds config.json and secrets.json")
+    divides = "api: serve S3 and leave the repair to workers; worker: repair, and serve no S3; all: both (default)"
+    serve.add_argument("--role", type=Role, choices=list(Role), default=Role.ALL, metavar="{all,api,worker}", help=divides)
     serve.set_defaults(command=_serve)
 
     for server in (run, serve):

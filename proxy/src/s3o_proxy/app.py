@@ -48,6 +48,8 @@ from s3o_proxy.workers.driver import Driver
 from s3o_proxy.workers.hold_lease import HoldLease, instance_lease
 from s3o_proxy.workers.reap_intents import ReapIntents
 from s3o_proxy.workers.refresh_usage import RefreshUsage
+from s3o_proxy.workers.report import Worker
+from s3o_proxy.workers.roster import Role, workers_of
 
 log = logging.getLogger(__name__)
 
@@ -64,25 +66,20 @@ def new_id() -> str:
 class Proxy:
     """One process of the fleet: its configuration, its two stores, and its workers. Implements `http.endpoint.Application`."""
 
-    def __init__(self, config: LiveConfig, metadata: Metadata, backends: Backends, metrics: Metrics) -> None:
+    def __init__(self, config: LiveConfig, metadata: Metadata, backends: Backends, metrics: Metrics, role: Role = Role.ALL) -> None:
         self._config, self._metadata, self._backends, self._metrics = config, metadata, backends, metrics
         self._usage, self._forsaken, self.instance = UsageView(), Forsaken(), new_id()
         self._depths: Mapping[str, int] = {}
         self._hold_lease = HoldLease(metadata, self.instance, now_ms)
         self._refresh_usage = RefreshUsage(metadata, self._publish)
-        self._driver = Driver(
-            [
-                self._hold_lease,
-                self._refresh_usage,
-                CleanUp(metadata, backends, self.instance, now_ms, lambda: self.snapshot.config.cleanup.concurrency),
-                ReapIntents(metadata, self._forsaken, now_ms, self._wake_cleanup),
-                AbortStaleUploads(metadata, lambda: self.snapshot.config.cleanup.multipart_stale_timeout_ms, now_ms, self._wake_cleanup),
-            ],
-            metadata,
-            self.instance,
-            now_ms,
-            metrics,
-        )
+        reap = ReapIntents(metadata, self._forsaken, now_ms, self._wake_cleanup)
+        every_process: list[Worker] = [self._hold_lease, self._refresh_usage, reap]
+        repair: list[Worker] = [
+            CleanUp(metadata, backends, self.instance, now_ms, lambda: self.snapshot.config.cleanup.concurrency),
+            AbortStaleUploads(metadata, lambda: self.snapshot.config.cleanup.multipart_stale_timeout_ms, now_ms, self._wake_cleanup),
+        ]
+        roster = workers_of(role, every_process=every_process, repair=repair)
+        self._driver = Driver(roster, metadata, self.instance, now_ms, metrics)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -165,11 +162,11 @@ def quotas(snapshot: Snapshot) -> dict[str, int | None]:
 # --- s3o run, s3o serve --------------------------------------------------------------------------------------------------------------
 
 
-def run(source: Source, listen_on: str) -> int:
+def run(source: Source, listen_on: str, role: Role = Role.ALL) -> int:
     """Serve what `source` says on `host:port` until SIGTERM or SIGINT; a second signal waits for nobody. Returns the exit code."""
     tune_memory()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(source, listen_on))
+        return runner.run(_serve(source, listen_on, role))
 
 
 def tune_memory() -> None:
@@ -183,7 +180,7 @@ def tune_memory() -> None:
             mallopt(option, value)
 
 
-async def _serve(source: Source, listen_on: str) -> int:
+async def _serve(source: Source, listen_on: str, role: Role) -> int:
     host, _, port = listen_on.rpartition(":")
     metrics, access_log = Metrics(version("s3o-proxy")), AccessLog()
     config = LiveConfig(source, metrics)
@@ -196,7 +193,7 @@ async def _serve(source: Source, listen_on: str) -> int:
         stack.push_async_callback(metadata.close)
         backends = Backends(metrics.backend_called)
         stack.push_async_callback(backends.close)
-        proxy = Proxy(config, metadata, backends, metrics)
+        proxy = Proxy(config, metadata, backends, metrics, role)
         await proxy.begin()
         stack.push_async_callback(proxy.end)
 
@@ -210,7 +207,8 @@ async def _serve(source: Source, listen_on: str) -> int:
             _follow_logging(logs, snapshot)
 
         admin = admin_routes(proxy, lambda: config.look(adopt), os.environ.get(ADMIN_TOKEN, ""))
-        endpoint = Endpoint(proxy, make_site(readiness, metrics.render, admin), metrics, access_log, proxy.instance)
+        site = make_site(readiness, metrics.render, admin)
+        endpoint = Endpoint(proxy, site, metrics, access_log, proxy.instance, serves_s3=role.serves_s3)
         server = Server(endpoint, readiness, tls)
         listener = stack.enter_context(listen(host.strip("[]"), int(port)))
         await _until_stopped(server, listener, [proxy.run_workers(), config.watch(adopt)])

@@ -10,6 +10,7 @@ from tests.support.dictionary import (
     BUCKET,
     TOKEN,
     Dictionary,
+    DictionaryEdge,
     code_of,
     dictionary,
     is_alive,
@@ -17,7 +18,7 @@ from tests.support.dictionary import (
     request_head,
     talking,
 )
-from tests.support.edge import connected
+from tests.support.edge import connected, serving
 
 from s3o_crds.compiled import ServerConfig
 from s3o_proxy.config.snapshot import Credential
@@ -61,6 +62,14 @@ async def test_what_backends_said_stands_in_the_log_and_not_in_the_answer(caplog
         assert (response.status, response.headers["retry-after"]) == (503, "5")
         assert b"b2" not in response.body
     assert "b2: refused" in caplog.text
+
+
+async def test_a_worker_answers_its_site_and_no_s3() -> None:
+    edge = DictionaryEdge(Dictionary(), serves_s3=False)
+    async with serving(edge.endpoint, None, edge.readiness) as served, connected(served.port) as client:
+        response = await client.ask(request_head("GET", f"/{BUCKET}/key"))
+        assert (response.status, code_of(response)) == (503, "ServiceUnavailable")
+        assert (await client.ask(request_head("GET", "/health/ready", token=""))).status == 200
 
 
 # --- admission -----------------------------------------------------------------------------------------------------------------------

@@ -98,3 +98,8 @@ async def test_a_singleton_runs_in_one_process_only(stage: Stage) -> None:
     assert second.runs == 0
     stage.now_ms += 3 * second.period_ms
     await driven(stage, second, lambda: second.runs >= 1, owner="instance-2")
+
+
+async def test_a_wake_up_for_a_worker_of_another_process_is_no_mistake(stage: Stage) -> None:
+    worker = Recorder()
+    Driver([worker], stage.metadata, "instance-1", stage.clock, worker).wake("clean_up")

@@ -66,10 +66,15 @@ class _Outcome:
 
 
 class Endpoint:
-    """Serves S3 by `application`, and a few other paths by `site`. `instance` names this process in error documents."""
+    """Serves S3 by `application`, and a few other paths by `site`. `instance` names this process in error documents.
 
-    def __init__(self, application: Application, site: ASGIApp, metrics: Metrics, access_log: AccessLog, instance: str) -> None:
-        self._application, self._site = application, site
+    `serves_s3` False: `site` alone is served, and whoever asks for S3 came to the wrong process.
+    """
+
+    def __init__(
+        self, application: Application, site: ASGIApp, metrics: Metrics, access_log: AccessLog, instance: str, *, serves_s3: bool = True
+    ) -> None:
+        self._application, self._site, self._serves_s3 = application, site, serves_s3
         self._metrics, self._access_log = metrics, access_log
         self._authenticator = Authenticator()
         self._host_id = base64.b64encode(hashlib.sha256(instance.encode()).digest()).decode("ascii")
@@ -111,6 +116,8 @@ class Endpoint:
         """Admit, authenticate, route, authorize, perform. The first byte of the body is asked for by the operation, if at all."""
         if exchange.refusal is not None:
             raise exchange.refusal
+        if not self._serves_s3:
+            raise S3Error("ServiceUnavailable", "This is a worker: it serves no S3.")
         snapshot = self._application.snapshot
         server = snapshot.server
         # Before the signature is looked at: what cannot be served should cost next to nothing.

@@ -32,7 +32,9 @@ class Driver:
         self._wakes = {worker.name: asyncio.Event() for worker in workers}
 
     def wake(self, name: str) -> None:
-        self._wakes[name].set()
+        """Where another process runs that worker, it finds the rows by itself when its period ends."""
+        if name in self._wakes:
+            self._wakes[name].set()
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
