@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from e2e.kubectl import Kubectl, KubectlFailed
@@ -20,4 +20,14 @@ def kubectl() -> Iterator[Kubectl]:
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     mine.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": mine.namespace, "labels": labels}})
     yield mine
-    mine.run("delete", "namespace", mine.namespace, "--wait=false")
+    mine.run("delete", "namespace", mine.namespace, "--wait=false", "--ignore-not-found")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that failed tells what the cluster knows of it, while that is still there."""
+    report = yield
+    used: object = getattr(item, "funcargs", {}).get("kubectl")
+    if report.failed and isinstance(used, Kubectl):
+        used.tell()
+    return report

@@ -15,6 +15,10 @@ IMAGE_OF_CLIENTS = "localhost/s3o-backing:dev"
 """Has boto3 and the aws program; `make cluster` puts it on the node."""
 
 
+SYSTEM = "s3-orchestrator-system"
+_SHORT = "jsonpath={.kind}/{.metadata.name}: {.status}"
+
+
 class KubectlFailed(Exception):
     """With what it said."""
 
@@ -42,11 +46,42 @@ class Kubectl:
 
     def wait_until_ready(self, *names: str, timeout_s: int = 120) -> None:
         """`names`: KIND/NAME. Raises KubectlFailed with what each of them says of itself."""
+        self.wait_for("condition=Ready", *names, timeout_s=timeout_s)
+
+    def wait_for(self, what: str, *names: str, timeout_s: int = 120) -> None:
+        """`what`: as `kubectl wait --for` takes it. Raises KubectlFailed with what each of `names` says of itself."""
         try:
-            self.run("wait", "--for=condition=Ready", f"--timeout={timeout_s}s", *names, timeout_s=timeout_s + 30)
+            self.run("wait", f"--for={what}", f"--timeout={timeout_s}s", *names, timeout_s=timeout_s + 30)
         except KubectlFailed as error:
-            told = [self.run("get", name, "--output", "jsonpath={.kind}/{.metadata.name}: {.status}") for name in names]
+            told = [self.run("get", name, "--ignore-not-found", "--output", _SHORT) for name in names]
             raise KubectlFailed("\n".join([str(error), *told, self.run("get", "pods")])) from None
+
+    def annotate(self, name: str, **annotations: str) -> None:
+        """`name`: KIND/NAME; `annotations`: of s3orchestrator.io, with _ for -, as in `annotate(name, drain="1")`."""
+        pairs = [f"s3orchestrator.io/{key.replace('_', '-')}={value}" for key, value in annotations.items()]
+        self.run("annotate", "--overwrite", name, *pairs)
+
+    def operator(self) -> Kubectl:
+        """The same in the namespace of the operator."""
+        return Kubectl(SYSTEM)
+
+    def tell(self) -> None:
+        """Print what explains a failure: the resources, the pods, and the last lines of every log, the operator's too."""
+        for title, arguments in {
+            "resources": ("get", "s3o,sb,vb,deploy,pods,events", "--output=wide"),
+            "statuses": ("get", "s3o,sb,vb", "--output", 'jsonpath={range .items[*]}{.kind}/{.metadata.name}: {.status}{"\\n"}{end}'),
+            "proxies": ("logs", "--selector=app.kubernetes.io/name=s3-orchestrator", "--tail=40", "--prefix"),
+        }.items():
+            print(f"--- {title} of {self.namespace}\n{self.printed_by(*arguments)}")
+        logs = ("logs", "--selector=app.kubernetes.io/name=s3orchestrator-operator", "--tail=80", "--prefix")
+        print(f"--- operator\n{self.operator().printed_by(*logs)}")
+
+    def printed_by(self, *arguments: str) -> str:
+        """What it prints, or why it failed."""
+        try:
+            return self.run(*arguments)
+        except KubectlFailed as error:
+            return str(error)
 
     def run_to_end(self, name: str, container: Manifest, *, volumes: Sequence[Manifest] = (), timeout_s: int = 120) -> str:
         """Run one container as a pod that has nothing but what is given here. Returns what it printed; raises when it failed."""

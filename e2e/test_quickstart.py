@@ -1,85 +1,53 @@
-"""A few files applied become an endpoint, and a bucket whose Secret and ConfigMap are all that an application needs."""
+"""docs/quickstart.md as its reader types it, and what the reader sees then."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 from e2e.kubectl import Kubectl
-from tests.support import manifests
-from tests.support.manifests import Manifest
+from e2e.transcript import Step, differences, steps
+from tests.support.repository import ROOT, read
 
-BACKENDS = ("one", "two", "three")
-
-APPLICATION = """
-import os, boto3
-s3, bucket = boto3.client("s3"), os.environ["BUCKET_NAME"]
-large = os.urandom(20 * 1024 * 1024)
-s3.put_object(Bucket=bucket, Key="small", Body=b"a few bytes")
-open("/tmp/large", "wb").write(large)
-s3.upload_file("/tmp/large", bucket, "folder/large")
-assert s3.get_object(Bucket=bucket, Key="small")["Body"].read() == b"a few bytes"
-s3.download_file(bucket, "folder/large", "/tmp/again")
-assert open("/tmp/again", "rb").read() == large
-print([entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]])
-"""
-
-LATER = """
-export HOME=/tmp
-for attempt in $(seq 60); do
-  echo data | aws s3 cp - s3://$BUCKET_NAME/later && break
-  sleep 2  # The kubelet brings a changed Secret into a running pod in its own time.
-done
-aws s3 cp s3://$BUCKET_NAME/later - | grep -qx data
-aws s3 ls s3://$BUCKET_NAME/
-"""
+BRING_UP, REPLAYED = steps(read("docs/quickstart.md"))[:2], steps(read("docs/quickstart.md"))[2:]
 
 
-def backend(name: str, number: int, place: str) -> Manifest:
-    """The servers are everybody's; each of them makes the bucket `place` when it is first written to."""
-    endpoint = f"http://seaweedfs-{number}.seaweedfs.backing.svc:8333"
-    fields = {"order": number, "etagIsMD5": True, "quota": {"bytes": "1Gi"}}
-    return manifests.backend(name, endpoint=endpoint, bucket=place, region="us-east-1", secret_name="backend-keys", **fields)
+def test_it_takes_fewer_than_ten_commands() -> None:
+    assert 5 < len(BRING_UP) + len(REPLAYED) < 10
 
 
-def bucket(name: str) -> Manifest:
-    """Without credentials: the operator makes a key pair."""
-    made = manifests.bucket(name, secret_name="unused")
-    spec = made["spec"]
-    assert isinstance(spec, dict)
-    return made | {"spec": {field: value for field, value in spec.items() if field != "credentials"}}
+def test_ci_brings_the_cluster_up_with_its_first_commands() -> None:
+    typed = [line.strip() for line in (ROOT / ".ci" / "run").read_text().splitlines()]
+    assert [step.command for step in BRING_UP] == ["make cluster", 'eval "$(hack/kube/up env)"']
+    assert all(any(step.command in line for line in typed) for step in BRING_UP)
 
 
 @pytest.fixture(scope="module")
-def applied(kubectl: Kubectl) -> Kubectl:
-    run = kubectl.namespace
-    Kubectl("backing").run("exec", "postgres-0", "--", "createdb", "--host=/tmp", "--username=s3o", run)
-    database = {"driver": "Postgres", "uriSecretRef": {"name": "database", "key": "uri"}}
-    kubectl.apply(
-        manifests.secret("database", {"uri": f"postgresql://s3o:s3opassword@postgres.backing.svc:5432/{run}"}),
-        manifests.key_pair("backend-keys", "s3o", "s3osecret"),
-        manifests.orchestrator(database=database, strategy="Spread", server={}),
-        *(backend(name, number, run) for number, name in enumerate(BACKENDS)),
-        bucket("photos"),
-    )
-    return kubectl
+def kubeconfig(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy: the reader's is changed by the third command."""
+    path = tmp_path_factory.mktemp("reader") / "kubeconfig"
+    path.write_text(kubectl.run("config", "view", "--raw", "--flatten"))
+    kubectl.run("delete", "namespace", kubectl.namespace)  # The page makes it itself.
+    return path
 
 
-def test_what_was_applied_becomes_ready(applied: Kubectl) -> None:
-    applied.wait_until_ready("s3orchestrator/main", *(f"storagebackend/{name}" for name in BACKENDS), "virtualbucket/photos")
-    assert applied.get("deployment", "main-proxy")["status"]["readyReplicas"] >= 1
+@pytest.fixture(scope="module")
+def printed(kubectl: Kubectl, kubeconfig: Path) -> dict[str, str]:
+    """By command; those after one that failed are not typed."""
+    found: dict[str, str] = {}
+    for step in REPLAYED:
+        command = step.command.replace("demo", kubectl.namespace)
+        environment = os.environ | {"KUBECONFIG": str(kubeconfig)}
+        done = subprocess.run(["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)
+        found[step.command] = done.stdout.replace(kubectl.namespace, "demo")
+        if done.returncode != 0:
+            kubectl.tell()
+            pytest.fail(f"{command}\n{done.stdout}{done.stderr}")
+    return found
 
 
-def test_a_pod_with_nothing_but_the_secret_and_the_config_map_stores_and_reads(applied: Kubectl) -> None:
-    mounted = [{"secretRef": {"name": "photos"}}, {"configMapRef": {"name": "photos"}}]
-    container: Manifest = {"command": ["python3", "-c", APPLICATION], "envFrom": mounted}
-    assert applied.run_to_end("application", container) == "['folder/large', 'small']\n"
-
-
-def test_a_bucket_that_is_added_is_served_without_a_restart(applied: Kubectl) -> None:
-    before = applied.run("get", "pods", "--selector=app.kubernetes.io/component=proxy", "--output=jsonpath={.items[*].metadata.uid}")
-    applied.apply(bucket("music"))
-    applied.wait_until_ready("virtualbucket/music")
-    mounted = [{"secretRef": {"name": "music"}}, {"configMapRef": {"name": "music"}}]
-    container: Manifest = {"command": ["bash", "-ceu", LATER], "envFrom": mounted}
-    assert applied.run_to_end("later", container, timeout_s=180).endswith(" later\n")
-    after = applied.run("get", "pods", "--selector=app.kubernetes.io/component=proxy", "--output=jsonpath={.items[*].metadata.uid}")
-    assert before == after != ""
+@pytest.mark.parametrize("step", REPLAYED, ids=lambda step: step.command[:40])
+def test_what_is_printed_is_what_the_page_shows(printed: dict[str, str], step: Step) -> None:
+    assert differences(step.printed, printed[step.command]) == [], printed[step.command]
