@@ -15,7 +15,6 @@ from s3o_operator.kube.kinds import ACCESS_REVIEW, BY_NAME, LEASE, WATCHED, Kind
 from s3o_operator.leadership import LEASE_NAME
 
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-_CHILD_VERBS = ("get", "list", "watch", "create", "patch")
 
 
 class CannotStart(Exception):
@@ -93,7 +92,7 @@ async def _is_served(kube: Kube, kind: Kind) -> bool:
 def _rights(settings: Settings) -> list[tuple[Kind, str, str, str]]:
     """Kind, subresource, verb, namespace."""
     everywhere = settings.watched_namespace
-    wanted = [(kind, "", verb, everywhere) for kind in WATCHED for verb in (("list", "watch") if kind.group == GROUP else _CHILD_VERBS)]
+    wanted = [(kind, "", verb, everywhere) for kind in WATCHED for verb in kind.verbs]
     wanted += [(kind, "status", "patch", everywhere) for kind in WATCHED if kind.group == GROUP]
     wanted += [(BY_NAME["Secret"], "", "update", everywhere)]
     wanted += [(BY_NAME[name], "", "delete", everywhere) for name in ("Secret", "ConfigMap", "PodDisruptionBudget")]

@@ -12,6 +12,7 @@ import yaml
 from tests.support import resources
 
 from s3o_operator.plan.actions import Ensure, MintKeys, SetStatus, render
+from s3o_operator.plan.manifests.admin import build_admin_secret
 from s3o_operator.plan.observed import Key, Object, Observed, Ref, ref_of
 from s3o_operator.plan.planner import plan
 from s3o_operator.plan.registry import KeyPair, build_registry
@@ -19,6 +20,7 @@ from s3o_operator.plan.registry import KeyPair, build_registry
 GOLDEN = Path(__file__).parent / "golden"
 KEY = Key("default", "main")
 PAIR = KeyPair("S3OGENERATEDKEYID2345", "generated-secret")
+TOKEN = "token-of-the-pods"
 PHOTOS = Ref("VirtualBucket", "default", "photos")
 
 
@@ -45,9 +47,13 @@ def observed(*live: Object, **changes: Any) -> Observed:
         backends=(served(resources.backend()),),
         buckets=(served(bucket),),
         secrets=(stored(resources.key_pair("backend-keys")),),
-        live={ref_of(one): one for one in live},
+        live={ref_of(one): one for one in (admin_token(), *live)},
     )
     return replace(fresh, **changes)
+
+
+def admin_token() -> Object:
+    return served(build_admin_secret(KEY, served(resources.orchestrator()), TOKEN))
 
 
 def registry() -> Object:
@@ -99,6 +105,7 @@ def test_the_manifests_are_these() -> None:
 def test_no_secret_is_printed() -> None:
     text = render(plan(observed(registry()))) + repr(plan(observed(registry())))
     assert PAIR.secret_access_key not in text
+    assert TOKEN not in text
 
 
 def test_what_is_as_planned_needs_no_plan() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from s3o_operator.apply.mint import mint_keys
+from s3o_operator.apply.mint import mint_keys, mint_token
 from s3o_operator.kube.client import Kube
 from s3o_operator.kube.errors import Conflict, Forbidden, Gone, Invalid
 from s3o_operator.observe.cache import Cache
-from s3o_operator.plan.actions import Action, Delete, Ensure, Latch, MintKeys, Plan, SetStatus
+from s3o_operator.plan.actions import Action, Delete, Ensure, Latch, MintKeys, MintToken, Plan, SetStatus
 from s3o_operator.plan.manifests.labels import is_ours
 from s3o_operator.plan.observed import Ref, ref_of
 
@@ -49,6 +49,9 @@ async def _carry_out(action: Action, kube: Kube, cache: Cache) -> bool:
         case Latch(ref, uid, status):
             # Not as a report: what follows must not begin unless this stands there.
             await _report(ref, uid, status, kube, cache)
+            return True
+        case MintToken():
+            await mint_token(action, kube, cache)
             return True
         case Ensure(manifest):
             ref = ref_of(manifest)

@@ -1,4 +1,4 @@
-"""New key pairs into the registry, by compare-and-swap: an entry that somebody wrote meanwhile is never lost."""
+"""New secrets: key pairs and the admin token, by compare-and-swap: what somebody wrote meanwhile is never lost."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import string
 from s3o_operator.kube.client import Kube
 from s3o_operator.kube.errors import Gone
 from s3o_operator.observe.cache import Cache
-from s3o_operator.plan.actions import MintKeys, NewKey
+from s3o_operator.plan.actions import MintKeys, MintToken, NewKey
+from s3o_operator.plan.manifests.admin import admin_token_in, build_admin_secret
 from s3o_operator.plan.manifests.labels import ORCHESTRATOR, is_ours
-from s3o_operator.plan.observed import Key, ref_of
+from s3o_operator.plan.observed import Key, Object, ref_of
 from s3o_operator.plan.registry import KeyPair, build_registry, key_pair_in, read_registry
 
 _ID_ALPHABET = string.ascii_uppercase + "234567"
 _SECRET_ALPHABET = string.ascii_letters + string.digits
+_TOKEN_BYTES = 32
 
 
 async def mint_keys(action: MintKeys, kube: Kube, cache: Cache) -> None:
@@ -32,12 +34,29 @@ async def mint_keys(action: MintKeys, kube: Kube, cache: Cache) -> None:
         if new.bucket not in entries:
             entries[new.bucket] = _adopted(new, cache) or new_key_pair()
     key = Key(ref.namespace, action.registry["metadata"]["labels"][ORCHESTRATOR])
-    document = build_registry(key, entries)
+    cache.put(await _swap(there, build_registry(key, entries), kube))
+
+
+async def mint_token(action: MintToken, kube: Kube, cache: Cache) -> None:
+    """Raises Conflict when the Secret changed meanwhile. It is read live: pods that have its token would be shut out by a second one."""
+    key = Key(action.secret.namespace, action.owner["metadata"]["name"])
+    fresh = build_admin_secret(key, action.owner, secrets.token_urlsafe(_TOKEN_BYTES))
+    try:
+        there = await kube.get(action.secret)
+    except Gone:
+        there = None
+    if there is not None and (not is_ours(there, fresh) or admin_token_in(there)):
+        cache.put(there)
+        return
+    cache.put(await _swap(there, fresh, kube))
+
+
+async def _swap(there: Object | None, document: Object, kube: Kube) -> Object:
+    """In place of exactly what was read. Raises Conflict when something else stands there now."""
     if there is None:
-        cache.put(await kube.create(document))
-    else:
-        version = {"resourceVersion": there["metadata"]["resourceVersion"]}
-        cache.put(await kube.replace({**document, "metadata": {**document["metadata"], **version}}))
+        return await kube.create(document)
+    version = {"resourceVersion": there["metadata"]["resourceVersion"]}
+    return await kube.replace({**document, "metadata": {**document["metadata"], **version}})
 
 
 def new_key_pair() -> KeyPair:

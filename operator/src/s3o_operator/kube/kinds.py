@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from s3o_crds.kinds import KINDS as OUR_KINDS
 from s3o_crds.kinds import VERSION
 from s3o_crds.meta import GROUP
-from s3o_operator.plan.manifests.labels import MANAGED_BY, MANAGER
+from s3o_operator.plan.manifests.labels import APPLICATION, MANAGED_BY, MANAGER, NAME
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class Kind:
     plural: str
     labels: str = ""
     fields: str = ""
+    verbs: tuple[str, ...] = ("get", "list", "watch", "create", "patch")
+    """What we must be allowed to do with it."""
 
     @property
     def api_version(self) -> str:
@@ -30,17 +32,20 @@ class Kind:
         return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
 
 
+_READ = ("list", "watch")
 _OURS = f"{MANAGED_BY}={MANAGER}"
 _NEVER_NAMED = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token,type!=bootstrap.kubernetes.io/token"
 
 WATCHED = (
-    *(Kind(kind.name, GROUP, VERSION, kind.plural) for kind in OUR_KINDS),
+    *(Kind(kind.name, GROUP, VERSION, kind.plural, verbs=_READ) for kind in OUR_KINDS),
     # Any Secret may be named by a resource, and a rotated one must reach the proxies at once.
     Kind("Secret", "", "v1", "secrets", fields=_NEVER_NAMED),
     Kind("ConfigMap", "", "v1", "configmaps", labels=_OURS),
     Kind("Service", "", "v1", "services", labels=_OURS),
     Kind("ServiceAccount", "", "v1", "serviceaccounts", labels=_OURS),
     Kind("PersistentVolumeClaim", "", "v1", "persistentvolumeclaims", labels=_OURS),
+    # Made by the Deployments, with the labels of their templates. We call them, and leave them alone.
+    Kind("Pod", "", "v1", "pods", labels=f"{NAME}={APPLICATION}", verbs=_READ),
     Kind("Deployment", "apps", "v1", "deployments", labels=_OURS),
     Kind("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets", labels=_OURS),
 )

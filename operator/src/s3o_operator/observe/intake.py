@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from s3o_operator.observe.cache import Cache
-from s3o_operator.plan.manifests.labels import ORCHESTRATOR
+from s3o_operator.plan.manifests.labels import INSTANCE, ORCHESTRATOR
 from s3o_operator.plan.observed import Key, Object
 from s3o_operator.queue import WorkQueue
 
@@ -39,6 +39,9 @@ class Intake:
             case "StorageBackend" | "VirtualBucket":
                 if key := key_of(document):
                     yield key
+            case "Pod":
+                if name := (metadata.get("labels") or {}).get(INSTANCE):
+                    yield Key(namespace, name)
             case _:
                 if name := (metadata.get("labels") or {}).get(ORCHESTRATOR):
                     yield Key(namespace, name)

@@ -38,6 +38,15 @@ class Latch:
 
 
 @dataclass(frozen=True)
+class MintToken:
+    """Make the admin token, where there is none that can be used. What follows from it is planned afterwards."""
+
+    owner: Object = field(repr=False)
+    secret: Ref
+    why: str
+
+
+@dataclass(frozen=True)
 class Ensure:
     """Make a child be what it should be. `why`: missing, changed, or drifted."""
 
@@ -62,7 +71,7 @@ class SetStatus:
     status: Object = field(repr=False)
 
 
-Action = MintKeys | Latch | Ensure | Delete | SetStatus
+Action = MintToken | MintKeys | Latch | Ensure | Delete | SetStatus
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,8 @@ def _lines(action: Action) -> list[str]:
             return [f"mint keys in {ref_of(registry)}", *made]
         case Latch(ref, _, _, why):
             return [f"latch {ref}: {why}"]
+        case MintToken(_, secret, why):
+            return [f"mint the token in {secret}: {why}"]
         case Ensure(manifest, why):
             return [f"ensure {ref_of(manifest)}: {why}"]
         case Delete(ref):

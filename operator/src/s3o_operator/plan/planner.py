@@ -1,7 +1,7 @@
 """`Observed` → `Plan`: all choices of the operator are made here and in what this calls.
 
-Key pairs first, and alone: nothing is built on a key that is not yet in the registry. Then children, in the order in which they need each
-other. Then what is no longer wanted goes. Statuses last.
+Key pairs and the admin token first, and alone: nothing is built on a key that is not yet in the registry. Then children, in the order in
+which they need each other. Then what is no longer wanted goes. Statuses last.
 """
 
 from __future__ import annotations
@@ -14,13 +14,24 @@ from s3o_crds.compiled import SecretRef
 from s3o_crds.parse import Secret
 from s3o_crds.v1alpha1 import S3Orchestrator, VirtualBucket
 from s3o_crds.v1alpha1.bucket import Credential, CredentialSecretRef
-from s3o_operator.plan.actions import Action, Delete, Ensure, MintKeys, NewKey, Plan
+from s3o_operator.plan.actions import Action, Delete, Ensure, MintKeys, MintToken, NewKey, Plan
 from s3o_operator.plan.drift import difference
+from s3o_operator.plan.manifests.admin import admin_token_in, build_admin_secret
 from s3o_operator.plan.manifests.application import build_application_config, build_application_secret
 from s3o_operator.plan.manifests.config import build_config_secret, previous_config
 from s3o_operator.plan.manifests.deployment import build_proxy_deployment, build_service_account, build_volume_claim
 from s3o_operator.plan.manifests.disruption import build_disruption_budget
-from s3o_operator.plan.manifests.labels import APPLIED, MANAGED_BY, MANAGER, config_name, controller_of, data_name, is_ours, registry_name
+from s3o_operator.plan.manifests.labels import (
+    APPLIED,
+    MANAGED_BY,
+    MANAGER,
+    admin_name,
+    config_name,
+    controller_of,
+    data_name,
+    is_ours,
+    registry_name,
+)
 from s3o_operator.plan.manifests.service import build_proxy_service
 from s3o_operator.plan.observed import Key, Object, Observed, Ref, ref_of
 from s3o_operator.plan.reading import Reading, read
@@ -36,16 +47,28 @@ def plan(observed: Observed) -> Plan:
     if reading.orchestrator is None or observed.orchestrator is None or "deletionTimestamp" in observed.orchestrator["metadata"]:
         # Its children go with it, by their owner references. Nothing is made for what is going.
         return Plan(tuple(statuses(observed, reading, Findings())))
+    secrets_first: list[Action] = [*_missing_token(observed, reading)]
     pairs = read_registry(observed.live.get(_registry_ref(observed)))
     generated = _with_generated_keys(reading.buckets, observed)
     foreign = _foreign_secrets(generated, observed, reading)
     if new := [_new_key(bucket, observed) for bucket in generated if _ref(bucket) not in foreign and _ref(bucket) not in pairs]:
         registry = build_registry(observed.key)
         if not _is_foreign(registry, observed):
-            return Plan((MintKeys(registry, tuple(sorted(new, key=lambda key: key.bucket))),))
+            secrets_first.append(MintKeys(registry, tuple(sorted(new, key=lambda key: key.bucket))))
+    if secrets_first:
+        return Plan(tuple(secrets_first))
     compilation = _compile(observed, reading, reading.orchestrator, generated, pairs, foreign)
     wanted = _wanted(observed, reading, reading.orchestrator, compilation, pairs)
     return _towards(observed, reading, compilation, wanted)
+
+
+def _missing_token(observed: Observed, reading: Reading) -> list[MintToken]:
+    """None where a foreign object has its name: that is a conflict, reported with the others."""
+    ref = Ref("Secret", observed.key.namespace, admin_name(observed.key))
+    live, owner = observed.live.get(ref), reading.raw[Ref("S3Orchestrator", *observed.key)]
+    if admin_token_in(live) or _is_foreign(build_admin_secret(observed.key, owner, ""), observed):
+        return []
+    return [MintToken(owner, ref, "missing" if live is None else "damaged")]
 
 
 def _with_generated_keys(buckets: list[VirtualBucket], observed: Observed) -> list[VirtualBucket]:
@@ -123,10 +146,12 @@ def _wanted(
     if config is None:
         return None
     values: Mapping[SecretRef, str] = compilation.secret_values
+    token = admin_token_in(observed.live.get(Ref("Secret", key.namespace, admin_name(key))))
     wanted.add(build_service_account(key, owner))
+    wanted.add(build_admin_secret(key, owner, token))
     wanted.add(build_config_secret(key, owner, config, values))
     wanted.add(build_volume_claim(key, orchestrator))
-    wanted.add(build_proxy_deployment(key, owner, orchestrator, config, values, observed.image))
+    wanted.add(build_proxy_deployment(key, owner, orchestrator, config, values, token, observed.image))
     wanted.add(build_proxy_service(key, owner))
     wanted.add(build_disruption_budget(key, owner, orchestrator))
     rejected = {Ref(one.kind, one.namespace, one.name) for one in compilation.rejections}
@@ -155,8 +180,9 @@ def _towards(observed: Observed, reading: Reading, compilation: Compilation, wan
 
 
 def _mounted_names(key: Key) -> set[Ref]:
-    """What pods mount, as their configuration or as their database: never something of somebody else."""
-    return {Ref("Secret", key.namespace, config_name(key)), Ref("PersistentVolumeClaim", key.namespace, data_name(key))}
+    """What pods are given, as their configuration, their token or their database: never something of somebody else."""
+    secrets = {Ref("Secret", key.namespace, name) for name in (config_name(key), admin_name(key))}
+    return secrets | {Ref("PersistentVolumeClaim", key.namespace, data_name(key))}
 
 
 def _no_longer_wanted(observed: Observed, reading: Reading, wanted: set[Ref], compilation: Compilation) -> list[Delete]:

@@ -1,7 +1,7 @@
 """The Deployment of the proxies, their ServiceAccount, and the volume of an embedded database.
 
-Restricted Pod Security. A pod restarts only for what a running proxy cannot take over (its database, https on or off): that is in the
-annotation of its template; all else reaches it through the mounted Secret.
+Restricted Pod Security. A pod restarts only for what a running proxy cannot take over (its database, https on or off, the admin token):
+that is in the annotation of its template; all else reaches it through the mounted Secret.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 from s3o_crds.compiled import FleetConfig, SecretRef
 from s3o_crds.v1alpha1 import S3Orchestrator
 from s3o_crds.v1alpha1.orchestrator import Volume
+from s3o_operator.plan.manifests.admin import admin_environment
 from s3o_operator.plan.manifests.labels import child, config_name, data_name, digest, proxy_name, selector
 from s3o_operator.plan.observed import Key, Object
 
@@ -42,13 +43,13 @@ def build_volume_claim(key: Key, orchestrator: S3Orchestrator) -> Object | None:
 
 
 def build_proxy_deployment(
-    key: Key, owner: Object, orchestrator: S3Orchestrator, config: FleetConfig, values: Mapping[SecretRef, str], image: str
+    key: Key, owner: Object, orchestrator: S3Orchestrator, config: FleetConfig, values: Mapping[SecretRef, str], token: str, image: str
 ) -> Object:
     embedded = config.database.driver == "SQLite"
     # Two processes must never have the same SQLite file open; the old one ends first.
     strategy = {"type": "Recreate"} if embedded else {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
     template = {
-        "metadata": {"labels": selector(key), "annotations": {NEEDS_RESTART: _restart_digest(config, values)}},
+        "metadata": {"labels": selector(key), "annotations": {NEEDS_RESTART: _restart_digest(config, values, token)}},
         "spec": _pod(key, config, image, embedded),
     }
     spec = {
@@ -75,7 +76,7 @@ def _pod(key: Key, config: FleetConfig, image: str, embedded: bool) -> Object:
             "fsGroup": _USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(image, "HTTPS" if server.tls else "HTTP")],
+        "containers": [_container(key, image, "HTTPS" if server.tls else "HTTP")],
         "volumes": [
             {"name": "config", "secret": {"secretName": config_name(key)}},
             {"name": "data", **data},
@@ -84,13 +85,14 @@ def _pod(key: Key, config: FleetConfig, image: str, embedded: bool) -> Object:
     }
 
 
-def _container(image: str, scheme: str) -> Object:
+def _container(key: Key, image: str, scheme: str) -> Object:
     return {
         "name": "proxy",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "args": ["serve", CONFIG_PATH, "--listen", f"0.0.0.0:{PORT}"],
         "workingDir": DATA_PATH,
+        "env": admin_environment(key),
         "ports": [{"name": "s3", "containerPort": PORT, "protocol": "TCP"}],
         "startupProbe": _probe("/health", scheme, period_s=1, failures=60),
         "livenessProbe": _probe("/health", scheme, period_s=10, failures=6),
@@ -114,10 +116,10 @@ def _probe(path: str, scheme: str, *, period_s: int, failures: int) -> Object:
     return {"httpGet": ask, "periodSeconds": period_s, "timeoutSeconds": 5, "failureThreshold": failures}
 
 
-def _restart_digest(config: FleetConfig, values: Mapping[SecretRef, str]) -> str:
+def _restart_digest(config: FleetConfig, values: Mapping[SecretRef, str], token: str) -> str:
     database = config.database
     secret = [digest(values[ref]) for ref in (database.uri, database.password, database.ca) if ref]
-    return digest([database.model_dump(mode="json"), secret, config.server.tls is not None])
+    return digest([database.model_dump(mode="json"), secret, config.server.tls is not None, digest(token)])
 
 
 def _quantity(size_bytes: int) -> str:

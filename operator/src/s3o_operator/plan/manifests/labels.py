@@ -10,6 +10,9 @@ from s3o_operator.plan.observed import Key, Object
 
 MANAGER = "s3orchestrator-operator"
 MANAGED_BY = "app.kubernetes.io/managed-by"
+NAME = "app.kubernetes.io/name"
+APPLICATION = "s3-orchestrator"
+INSTANCE = "app.kubernetes.io/instance"
 ORCHESTRATOR = "s3orchestrator.io/orchestrator"
 APPLIED = "s3orchestrator.io/applied"
 """Annotation: digest of the manifest that was applied last. A field that is no longer wanted shows here, and nowhere else."""
@@ -23,6 +26,10 @@ def registry_name(key: Key) -> str:
     return f"{key.name}-registry"
 
 
+def admin_name(key: Key) -> str:
+    return f"{key.name}-admin"
+
+
 def proxy_name(key: Key) -> str:
     return f"{key.name}-proxy"
 
@@ -33,15 +40,12 @@ def data_name(key: Key) -> str:
 
 def selector(key: Key) -> dict[str, str]:
     """Immutable in a Deployment: never add to it."""
-    return {"app.kubernetes.io/name": "s3-orchestrator", "app.kubernetes.io/instance": key.name, "app.kubernetes.io/component": "proxy"}
+    return {NAME: APPLICATION, INSTANCE: key.name, "app.kubernetes.io/component": "proxy"}
 
 
 def child(key: Key, api_version: str, kind: str, name: str, owner: Object | None, **fields: Any) -> Object:
     """`owner` None: the child outlives the orchestrator, since nobody could make its content again."""
-    labels = {"app.kubernetes.io/name": "s3-orchestrator", "app.kubernetes.io/instance": key.name} | {
-        MANAGED_BY: MANAGER,
-        ORCHESTRATOR: key.name,
-    }
+    labels = {NAME: APPLICATION, INSTANCE: key.name, MANAGED_BY: MANAGER, ORCHESTRATOR: key.name}
     metadata: Object = {"name": name, "namespace": key.namespace, "labels": labels}
     if owner is not None:
         metadata["ownerReferences"] = [_owner_reference(owner)]
