@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from s3o_crds.compiled import BackendConfig, FleetConfig, ServerConfig
+from s3o_crds.compiled import BackendConfig, DatabaseConfig, FleetConfig, ServerConfig
 from s3o_crds.digest import canonical_json, digest_of, digest_of_document
 
 BACKEND = BackendConfig(
@@ -24,7 +24,7 @@ SECRETS = {"default/k/id": "id", "default/k/secret": "shh"}
 
 def test_it_is_the_sha256_of_canonical_json_with_the_sha256_of_each_secret() -> None:
     fields = CONFIG.model_dump(mode="json", by_alias=True)
-    del fields["digest"]
+    del fields["digest"], fields["database"]
     secrets = {ref: hashlib.sha256(value.encode()).hexdigest() for ref, value in SECRETS.items()}
     canonical = json.dumps({"config": fields, "secrets": secrets}, sort_keys=True, separators=(",", ":"))
     assert digest_of(CONFIG, SECRETS) == hashlib.sha256(canonical.encode()).hexdigest()
@@ -66,3 +66,11 @@ def test_fields_that_the_models_do_not_have_belong_to_the_digest_of_the_document
     document = CONFIG.model_dump(mode="json", by_alias=True)
     assert digest_of_document(document, SECRETS) == digest_of(CONFIG, SECRETS)
     assert digest_of_document(document | {"ofANewerCompiler": 1}, SECRETS) != digest_of(CONFIG, SECRETS)
+
+
+def test_the_database_and_what_only_it_names_are_left_out() -> None:
+    elsewhere = CONFIG.model_copy(update={"database": DatabaseConfig(driver="Postgres", password="default/db/password")})
+    assert digest_of(elsewhere, SECRETS | {"default/db/password": "old"}) == digest_of(CONFIG, SECRETS)
+    assert digest_of(elsewhere, SECRETS | {"default/db/password": "new"}) == digest_of(CONFIG, SECRETS)
+    shared = CONFIG.model_copy(update={"database": DatabaseConfig(driver="Postgres", password="default/k/secret")})
+    assert digest_of(shared, SECRETS | {"default/k/secret": "new"}) != digest_of(shared, SECRETS)

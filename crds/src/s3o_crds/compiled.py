@@ -114,8 +114,8 @@ class BucketConfig(Compiled):
 class FleetConfig(Compiled):
     """Everything a fleet of proxies needs to serve, and nothing else.
 
-    `generation` only grows; a proxy refuses an older one. `digest` is the sha256 of the canonical JSON of all other fields and of the
-    digests of the secret values (so that a rotated Secret is a new config).
+    `generation` only grows; a proxy refuses an older one. `digest` is the sha256 of the canonical JSON of all other fields but `database`,
+    and of the digests of the secret values (so that a rotated Secret is a new config).
     """
 
     name: str
@@ -123,6 +123,7 @@ class FleetConfig(Compiled):
     digest: str = ""
     server: ServerConfig = ServerConfig()
     database: DatabaseConfig = DatabaseConfig()
+    """Static: a process keeps it for its whole life, and so it does not belong to the digest."""
     routing_strategy: Literal["Pack", "Spread"] = "Pack"
     cleanup: CleanupConfig = CleanupConfig()
     backends: tuple[BackendConfig, ...] = ()

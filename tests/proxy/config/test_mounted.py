@@ -10,9 +10,10 @@ from tests.support.config_files import backend, write, write_sample
 
 from s3o_crds.compiled import FleetConfig
 from s3o_crds.digest import digest_of, digest_of_document
+from s3o_crds.layout import CONFIG_FILE, SECRETS_FILE, Files, split, static_part
 from s3o_proxy.config.errors import ConfigError
 from s3o_proxy.config.loader import load
-from s3o_proxy.config.mounted import CONFIG_FILE, SECRETS_FILE, MountedConfig
+from s3o_proxy.config.mounted import MountedConfig
 from s3o_proxy.config.snapshot import Snapshot
 from s3o_proxy.config.watch import LiveConfig
 from s3o_proxy.telemetry.metrics import Metrics
@@ -110,6 +111,7 @@ def test_what_cannot_be_understood_is_named_without_a_value(mount: Path, compile
     (mount / "..data" / SECRETS_FILE).write_text("hidden")
     assert reasons(mount)[0].startswith("secrets.json: Invalid JSON: ")
     assert "hidden" not in reasons(mount)[0]
+    (mount / "..data" / SECRETS_FILE).write_text("{}")
     (mount / "..data" / CONFIG_FILE).write_text('{"name": "main", "buckets": [{}]}')
     assert reasons(mount) == ("config.json: buckets.0.name: Field required",)
 
@@ -148,3 +150,64 @@ async def test_changes_are_taken_live_and_an_older_one_or_one_that_needs_a_resta
     await live.look(adopt)
     assert [one.name for one in live.current.backends] == ["only"]
     assert adopted == [6, 8]
+
+
+def put_parts(mount: Path, files: Files) -> None:
+    """As a projected volume of several Secrets: still one folder, and one link."""
+    folder = mount / f"..{len(list(mount.iterdir()))}"
+    folder.mkdir()
+    for name, document in files.items():
+        (folder / name).write_text(json.dumps(document))
+    (mount / "..new").symlink_to(folder.name)
+    (mount / "..new").rename(mount / "..data")
+    for name in files:
+        if not (mount / name).is_symlink():
+            (mount / name).symlink_to(f"..data/{name}")
+
+
+def in_parts(config: FleetConfig, secrets: Secrets) -> Files:
+    files = static_part(config, secrets)
+    for part in split(config, secrets, part_bytes=2500):
+        files |= part
+    return files
+
+
+async def test_parts_of_two_generations_are_refused_until_the_rest_has_come(mount: Path, compiled: tuple[FleetConfig, Secrets]) -> None:
+    async def adopt(_: Snapshot) -> None:
+        pass
+
+    few, secrets = compiled
+    config = few.model_copy(
+        update={"buckets": tuple(few.buckets[0].model_copy(update={"name": f"photos-{number:02}"}) for number in range(40))}
+    )
+    old = numbered(config, secrets, 5)
+    before = in_parts(old, secrets)
+    assert "part-1.json" in before
+    put_parts(mount, before)
+    live = LiveConfig(MountedConfig(mount), Metrics("test"))
+    assert (live.current.digest, len(live.current.buckets)) == (old.digest, 40)
+    new = numbered(config, secrets, 6, buckets=config.buckets[1:])
+    after = in_parts(new, secrets)
+    put_parts(mount, before | {CONFIG_FILE: after[CONFIG_FILE]})
+    await live.look(adopt)
+    assert live.current.generation == 5
+    assert "do not belong together" in live.refusal[0]
+    put_parts(mount, after)
+    await live.look(adopt)
+    assert (live.current.generation, live.refusal, live.current.bucket("photos-00")) == (6, (), None)
+
+
+def test_a_process_keeps_the_database_that_it_was_started_with(mount: Path, compiled: tuple[FleetConfig, Secrets]) -> None:
+    config, secrets = compiled
+    old = config.model_copy(update={"database": config.database.model_copy(update={"path": "old.db"})})
+    # The static part is another Secret, whose name a pod never changes; the hot one is of a newer generation, with another database.
+    put_parts(mount, static_part(old, secrets) | split(numbered(config, secrets, 9), secrets)[0])
+    snapshot = MountedConfig(mount).load(old).snapshot
+    assert (snapshot.config.database.path, snapshot.generation) == ("old.db", 9)
+
+
+def test_a_part_that_makes_no_sense_is_named(mount: Path, compiled: tuple[FleetConfig, Secrets]) -> None:
+    config, secrets = compiled
+    put(mount, config, secrets)
+    (mount / "..data" / "part-1.json").write_text('{"buckets": "hidden", "secrets": {}}')
+    assert reasons(mount) == ("part-1.json: buckets: Input should be a valid array",)

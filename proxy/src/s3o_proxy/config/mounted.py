@@ -1,30 +1,50 @@
-"""A compiled configuration as the operator mounts it: a directory with `config.json` and `secrets.json`.
+"""A compiled configuration as the operator mounts it: a directory with the files of `s3o_crds.layout`.
 
-Both come from one Secret, and a mounted Secret changes at once: the kubelet writes a new folder and then turns the link `..data` to it. So
-both files are read through one reading of that link, and never one of before and one of after.
+A mounted volume changes at once: the kubelet writes a new folder and then turns the link `..data` to it. So all files are read through one
+reading of that link, and never one of before and one of after. The Secrets that a volume is made of may still be of two generations: the
+digest tells, and the next change is looked at again.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from s3o_crds.compiled import FleetConfig, SecretRef
 from s3o_crds.digest import digest_of_document
+from s3o_crds.layout import CONFIG_FILE, PART_FILE, SECRETS_FILE, STATIC_FILE, join
 from s3o_proxy.config.certificates import check_certificates
 from s3o_proxy.config.errors import ConfigError
 from s3o_proxy.config.loader import Loaded
 from s3o_proxy.config.snapshot import take_snapshot
 
-CONFIG_FILE = "config.json"
-"""A FleetConfig, in the names of its aliases."""
-SECRETS_FILE = "secrets.json"
-"""The value of every secret that the config names, by its reference."""
 
-_SECRETS = TypeAdapter(dict[SecretRef, str])
+class _File(BaseModel):
+    """Unknown fields are kept: the digest covers them."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class _Part(_File):
+    buckets: list[dict[str, Any]]
+    secrets: dict[SecretRef, str]
+
+
+class _Static(_File):
+    database: dict[str, Any]
+    secrets: dict[SecretRef, str]
+
+
+_ANY: TypeAdapter[Any] = TypeAdapter(dict[str, Any])
+_SHAPES: dict[str, TypeAdapter[Any]] = {
+    CONFIG_FILE: _ANY,
+    SECRETS_FILE: TypeAdapter(dict[SecretRef, str]),
+    STATIC_FILE: TypeAdapter(_Static),
+}
+_PART: TypeAdapter[Any] = TypeAdapter(_Part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +55,23 @@ class MountedConfig:
 
     def files(self) -> list[Path]:
         """Raises OSError."""
-        return [self.directory / name for name in (CONFIG_FILE, SECRETS_FILE)]
+        return _files_of(self.directory)
 
     def load(self, previous: FleetConfig | None = None) -> Loaded:
         """Raises ConfigError; no reason repeats a value of a secret."""
         folder = (self.directory / "..data").resolve() if (self.directory / "..data").is_symlink() else self.directory
-        written, given = _read(folder / CONFIG_FILE), _read(folder / SECRETS_FILE)
         try:
-            config = FleetConfig.model_validate_json(written)
+            paths = _files_of(folder)
+        except OSError as error:
+            raise ConfigError([f"{self.directory}: cannot be read: {error.strerror}"]) from None
+        document, values = join({path.name: _read(path) for path in paths})
+        try:
+            config = FleetConfig.model_validate(document)
         except ValidationError as error:
             raise ConfigError(_problems(CONFIG_FILE, error)) from None
-        try:
-            values = _SECRETS.validate_json(given)
-        except ValidationError as error:
-            raise ConfigError(_problems(SECRETS_FILE, error)) from None
         # Over what was written, not over what was understood: while a fleet is rolled, one side knows fields that the other does not.
-        if digest_of_document(json.loads(written), values) != config.digest:
-            raise ConfigError(
-                [f"{CONFIG_FILE} and {SECRETS_FILE} do not have the digest that {CONFIG_FILE} names: they do not belong together"]
-            )
+        if digest_of_document(document, values) != config.digest:
+            raise ConfigError([f"the files do not have the digest that {CONFIG_FILE} names: they do not belong together"])
         if previous is not None and config.generation < previous.generation:
             raise ConfigError([f"{CONFIG_FILE} holds generation {config.generation}, older than {previous.generation}, which is served"])
         snapshot = take_snapshot(config, values)
@@ -61,15 +79,24 @@ class MountedConfig:
         return Loaded(snapshot, ())
 
 
-def _read(path: Path) -> bytes:
+def _files_of(folder: Path) -> list[Path]:
+    """The two that must be there, and the static part and the parts of the hot one, where there are any. Raises OSError."""
+    others = sorted(path for path in folder.iterdir() if path.name == STATIC_FILE or PART_FILE.fullmatch(path.name))
+    return [folder / CONFIG_FILE, folder / SECRETS_FILE, *others]
+
+
+def _read(path: Path) -> Any:
     try:
-        return path.read_bytes()
+        read = _SHAPES.get(path.name, _PART).validate_json(path.read_bytes())
     except OSError as error:
         raise ConfigError([f"{path.name}: cannot be read: {error.strerror}"]) from None
+    except ValidationError as error:
+        raise ConfigError(_problems(path.name, error)) from None
+    return read.model_dump() if isinstance(read, _File) else read
 
 
 def _problems(name: str, error: ValidationError) -> list[str]:
-    # Without the input: in one of the two files every value is a secret.
+    # Without the input: it may be a secret.
     return [
         f"{name}: {'.'.join(str(step) for step in problem['loc'])}: {problem['msg']}".replace(": :", ":")
         for problem in error.errors(include_input=False, include_url=False, include_context=False)

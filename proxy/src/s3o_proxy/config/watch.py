@@ -102,9 +102,10 @@ class LiveConfig:
     async def _take_next(self, adopt: Adopt) -> None:
         loaded = await asyncio.to_thread(self._source.load, self.current.config)
         new = loaded.snapshot
+        # Whatever the digest: it does not cover what no running process takes over.
+        if reasons := what_needs_restart(self.current, new):
+            raise ConfigError(reasons)
         if new.digest != self.current.digest:
-            if reasons := what_needs_restart(self.current, new):
-                raise ConfigError(reasons)
             await adopt(new)
             self.current = new
             self._meter.config_accepted(new.generation)
