@@ -99,7 +99,8 @@ class TestWhatIsServed:
         assert [bucket.name for bucket in config.buckets] == ["photos", "videos"]
 
     def test_a_cordoned_backend_is_served_without_writes(self) -> None:
-        assert [backend.accepts_writes for backend in config_of(compiled(resources.backend(state="Cordoned"))).backends] == [False]
+        for state in ("Cordoned", "Draining"):
+            assert [backend.accepts_writes for backend in config_of(compiled(resources.backend(state=state))).backends] == [False]
 
     def test_resources_of_another_orchestrator_are_none_of_our_business(self) -> None:
         strangers = [

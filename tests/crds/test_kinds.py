@@ -38,6 +38,10 @@ REPORTED = [
         resources.backend(),
         phase="Degraded",
         usage={"bytesUsed": 8589934592, "objectCount": 7211, "summary": "8.0Gi/20.0Gi (40%)"},
+        drain={"trigger": "Spec", "token": "spec-4", "state": "Running", "objectsRemaining": 7211, "summary": "60% (7211 left)"},
+        plan={"bytes": 5, "fits": True, "backends": [{"name": "two", "bytesIn": 5}]},
+        operations=[{"kind": "Drain", "token": "spec-4", "state": "Running", "startedAt": SINCE}],
+        lastHandled={"drain": "t1"},
         conditions=[condition("False")],
     ),
     with_status(
@@ -93,6 +97,7 @@ def test_the_columns_of_a_backend(cluster: Cluster, reported: str) -> None:
         "READY": "False",
         "USED": "8.0Gi/20.0Gi (40%)",
         "OBJECTS": "7211",
+        "DRAIN": "60% (7211 left)",
         "ENDPOINT": "https://one.example.com",
     }
     assert "ENDPOINT" not in cluster.kubectl("get", "sb", namespace=reported)
@@ -173,6 +178,7 @@ def test_what_was_left_out_is_hardly_filled_in(cluster: Cluster, namespace: str)
         "order": 100,
         "state": "Active",
         "provider": "Generic",
+        "deletionPolicy": "Drain",
         "credentialsSecretRef": given["credentialsSecretRef"] | keys,
     }
 

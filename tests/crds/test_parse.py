@@ -39,7 +39,7 @@ def test_defaults_are_filled_in() -> None:
 
 def test_every_problem_is_named_by_its_path() -> None:
     document = changed(
-        resources.backend(order="10", quota={"bytes": "lots"}, timeouts={"stall": "0s"}, bucke="typo", state="Draining"),
+        resources.backend(order="10", quota={"bytes": "lots"}, timeouts={"stall": "0s"}, bucke="typo", state="Drained"),
         {"spec.endpoint": REMOVED, "spec.credentialsSecretRef.name": 7},
     )
     assert sorted(problems(document)) == [
@@ -48,7 +48,7 @@ def test_every_problem_is_named_by_its_path() -> None:
         "spec.endpoint: is required",
         "spec.order: must be a whole number",
         "spec.quota.bytes: is not a size such as 20Gi, 500M or 1048576",
-        "spec.state: must be 'Active' or 'Cordoned'",
+        "spec.state: must be 'Active', 'Cordoned' or 'Draining'",
         "spec.timeouts.stall: must be more than 0",
     ]
 

@@ -90,8 +90,11 @@ CHANGES: dict[str, dict[str, Change]] = {
     },
 }
 
-FOR_THE_OPERATOR = {"S3Orchestrator": {"spec.proxy.replicas", "spec.database.volume.size", "spec.database.volume.storageClassName"}}
-"""Nothing in one process: how many there are, and what Kubernetes gives them."""
+FOR_THE_OPERATOR = {
+    "S3Orchestrator": {"spec.proxy.replicas", "spec.database.volume.size", "spec.database.volume.storageClassName"},
+    "StorageBackend": {"spec.deletionPolicy"},
+}
+"""Nothing in one process: how many there are, what Kubernetes gives them, and what is done when a resource goes."""
 
 KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key", "token": "token", "uri": "uri", "one": "one", "two": "two"}
 

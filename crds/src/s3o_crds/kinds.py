@@ -81,6 +81,7 @@ KINDS = (
             _READY,
             Column("Used", ".status.usage.summary"),
             Column("Objects", ".status.usage.objectCount", "integer"),
+            Column("Drain", ".status.drain.summary"),
             Column("Endpoint", ".spec.endpoint", wide=True),
             _AGE,
         ),

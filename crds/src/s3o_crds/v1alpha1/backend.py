@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from s3o_crds.meta import CASecretRef, KeyPairRef, OrchestratorRef, Resource, Rule, Section, Status, Usage, immutable
+from s3o_crds.meta import CASecretRef, KeyPairRef, Observation, OrchestratorRef, Resource, Rule, Section, Status, Usage, immutable
 from s3o_crds.providers import NEEDS_REGION, Provider
+from s3o_crds.v1alpha1.operations import OperationPlan, Operations, Progress, Token
 from s3o_crds.values import LABEL_PATTERN, ByteSize, EndpointURL, Label, PhysicalBucket, PositiveDuration, Region
 
 
@@ -55,8 +56,9 @@ class StorageBackendSpec(Section):
     """Identity of the backend in the metadata; immutable; by default metadata.name. The oldest claim to a name wins."""
     order: Annotated[int, Field(ge=0, le=1_000_000)] = 100
     """Pack fills backends in ascending order; ties go by name."""
-    state: Literal["Active", "Cordoned"] = "Active"
-    """Active takes new objects. Cordoned takes none; what lies there is still read and deleted."""
+    state: Literal["Active", "Cordoned", "Draining"] = "Active"
+    """Active takes new objects. Cordoned takes none; what lies there is still read and deleted. Draining takes none, and on a cluster
+    everything that lies there is moved to other backends."""
     provider: Provider = "Generic"
     """Preset of region, forcePathStyle, unsignedPayload and etagIsMD5."""
     endpoint: EndpointURL
@@ -79,13 +81,34 @@ class StorageBackendSpec(Section):
     """How much may be stored; absent or 0 means unlimited."""
     timeouts: Timeouts | None = None
     """When a request to this backend is given up."""
+    deletion_policy: Literal["Drain", "Retain", "Purge"] = "Drain"
+    """What becomes of the objects when this object is deleted. Drain moves them to other backends first, and waits until it is done. Retain
+    leaves them where they are: they are served again when a StorageBackend of this name comes back. Purge deletes them, once the annotation
+    s3orchestrator.io/confirm-purge holds the name of the backend."""
+
+
+class BackendTokens(Observation):
+    """Values of annotations that have been taken note of: none of them starts anything a second time."""
+
+    drain: Token | None = None
+    """Of s3orchestrator.io/drain."""
+    reconcile: Token | None = None
+    """Of s3orchestrator.io/reconcile."""
 
 
 class StorageBackendStatus(Status):
-    phase: Literal["Pending", "Ready", "Degraded", "Cordoned", "Failed"] | None = None
+    phase: Literal["Pending", "Ready", "Degraded", "Cordoned", "Draining", "Drained", "Removing", "Paused", "Failed"] | None = None
     """The state in one word."""
     usage: Usage | None = None
     """What is stored on this backend."""
+    drain: Progress | None = None
+    """The drain that was asked for last."""
+    plan: OperationPlan | None = None
+    """What that drain was going to cost."""
+    operations: Operations = ()
+    """The operations that were asked for last, the newest first."""
+    last_handled: BackendTokens | None = None
+    """Annotations that have been taken note of."""
 
 
 class StorageBackend(Resource):

@@ -47,6 +47,55 @@ class MintToken:
 
 
 @dataclass(frozen=True)
+class Protect:
+    """Put our finalizer on a resource, before it is served. What follows from it is planned afterwards."""
+
+    ref: Ref
+    uid: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """Take our finalizer from a resource that is being deleted, so that it goes; not when `unless` is there after all. `why`: in words."""
+
+    ref: Ref
+    uid: str
+    why: str
+    unless: Ref | None = None
+
+
+@dataclass(frozen=True)
+class StartOperation:
+    """Ask the proxies for an operation, which a status tells of already. Asked again, it is the same one."""
+
+    ref: Ref
+    uid: str
+    kind: str
+    token: str
+    backend: str = ""
+    bucket: str = ""
+
+
+@dataclass(frozen=True)
+class CancelOperation:
+    """Nobody means this operation any more. What it has moved stays moved; the backend of a drain is open again."""
+
+    ref: Ref
+    uid: str
+    id: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class ForgetBackend:
+    """Have the proxies forget a backend on which nothing is left."""
+
+    ref: Ref
+    uid: str
+    backend: str
+
+
+@dataclass(frozen=True)
 class Ensure:
     """Make a child be what it should be. `why`: missing, changed, or drifted."""
 
@@ -71,7 +120,9 @@ class SetStatus:
     status: Object = field(repr=False)
 
 
-Action = MintToken | MintKeys | Latch | Ensure | Delete | SetStatus
+FleetAction = StartOperation | CancelOperation | ForgetBackend
+"""What is done at the proxies."""
+Action = MintToken | MintKeys | Latch | Protect | Ensure | Delete | FleetAction | Release | SetStatus
 
 
 @dataclass(frozen=True)
@@ -99,6 +150,16 @@ def _lines(action: Action) -> list[str]:
             return [f"latch {ref}: {why}"]
         case MintToken(_, secret, why):
             return [f"mint the token in {secret}: {why}"]
+        case Protect(ref):
+            return [f"protect {ref}"]
+        case Release(ref, _, why):
+            return [f"release {ref}: {why}"]
+        case StartOperation(ref, _, kind, token, backend, bucket):
+            return [f"start {kind} of {backend or bucket or 'all backends'} for {ref}: {token}"]
+        case CancelOperation(ref, _, operation_id, kind):
+            return [f"cancel {kind} {operation_id} of {ref}"]
+        case ForgetBackend(ref, _, backend):
+            return [f"forget backend {backend} of {ref}"]
         case Ensure(manifest, why):
             return [f"ensure {ref_of(manifest)}: {why}"]
         case Delete(ref):
