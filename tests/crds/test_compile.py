@@ -180,7 +180,7 @@ class TestWhatIsRejected:
             aged(resources.bucket(orchestratorRef={"name": "main", "namespace": "default"}), OLD, namespace="team-a"),
         ]
         compilation = compiled(*guests)
-        assert refusals(compilation) == {"one": "NotAllowedByOrchestrator", "photos": "NotAllowedByOrchestrator"}
+        assert refusals(compilation) == {"one": "NotAllowed", "photos": "NotAllowed"}
         assert "S3Orchestrator default/main takes only objects of its own namespace, not of team-a" in compilation.rejections[0].message
         assert compilation.secret_values == {}
 

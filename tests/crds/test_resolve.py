@@ -92,19 +92,19 @@ def test_a_provider_whose_signature_needs_the_true_region_must_be_told() -> None
     ],
 )
 def test_two_ways_to_write_one_place(one: str, other: str) -> None:
-    assert physical_location(backend(endpoint=one)) == physical_location(backend(endpoint=other))
+    assert physical_location(one, "data") == physical_location(other, "data")
 
 
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ({"endpoint": "http://127.0.0.1:9101"}, {"endpoint": "http://127.0.0.1:9102"}),
-        ({"endpoint": "https://a.example.com"}, {"endpoint": "https://b.example.com"}),
-        ({"bucket": "data"}, {"bucket": "Data"}),
+        (("http://127.0.0.1:9101", "data"), ("http://127.0.0.1:9102", "data")),
+        (("https://a.example.com", "data"), ("https://b.example.com", "data")),
+        (("https://a.example.com", "data"), ("https://a.example.com", "Data")),
     ],
 )
-def test_two_places(one: Document, other: Document) -> None:
-    assert physical_location(backend(**one)) != physical_location(backend(**other))
+def test_two_places(one: tuple[str, str], other: tuple[str, str]) -> None:
+    assert physical_location(*one) != physical_location(*other)
 
 
 def test_the_server_is_resolved_field_by_field() -> None:

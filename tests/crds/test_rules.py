@@ -48,6 +48,18 @@ def credential(**fields: object) -> Document:
     return bucket(credentials=[{"name": "app", "secretRef": {"name": "keys"}} | fields])
 
 
+def generated(**fields: object) -> Document:
+    return bucket(credentials=[{"name": "app", "generate": {}} | fields])
+
+
+def access(**fields: object) -> Document:
+    return resources.orchestrator(access={"buckets": fields})
+
+
+def selecting(**selector: object) -> Document:
+    return access(namespaces={"from": "Selector", "selector": selector})
+
+
 GOOD = [
     orchestrator(),
     orchestrator(proxy={}, server={}, database={}, routing={}, cleanup={}),
@@ -82,6 +94,15 @@ GOOD = [
     named(bucket(bucketName="photos"), "ab"),
     named(bucket(bucketName="photos"), "metrics"),
     credential(type="Token", secretRef={"name": "tokens", "tokenKey": "legacy"}),
+    generated(),
+    generated(type="Token", secretTemplate={"name": "app-token"}, rotation={}),
+    generated(secretTemplate={"keys": "Both", "labels": {"team": "", "example.com/a": "b"}, "annotations": {"note": "any text, 世界"}}),
+    generated(rotation={"gracePeriod": "0s"}),
+    resources.orchestrator(access={"backends": {"namespaces": {"from": "All"}}, "buckets": {}}),
+    access(namespaces={}, limits={"maxBuckets": 0, "maxCredentialsPerBucket": 64}),
+    selecting(),
+    selecting(matchLabels={"s3orchestrator.io/tenant": "true"}),
+    selecting(matchExpressions=[{"key": "team", "operator": "In", "values": ["a", ""]}, {"key": "off", "operator": "DoesNotExist"}]),
     credential(secretRef={"name": "keys", "accessKeyIdKey": "id", "secretAccessKeyKey": "secret"}),
 ]
 
@@ -191,7 +212,33 @@ BAD = [
     (backend(credentialsSecretRef={"name": "keys", "accessKeyIdKey": ""}), "spec.credentialsSecretRef.accessKeyIdKey"),
     (backend(credentialsSecretRef={"name": "Keys"}), "spec.credentialsSecretRef.name"),
     # lists
-    (bucket(credentials=[{"name": "app"}]), "spec.credentials[0].secretRef"),
+    (bucket(credentials=[{"name": "app"}]), "spec.credentials[0]"),
+    (credential(generate={}), "spec.credentials[0]"),
+    (credential(secretTemplate={}), "spec.credentials[0].secretTemplate"),
+    (credential(rotation={}), "spec.credentials[0].rotation"),
+    (generated(generate={"length": 40}), "spec.credentials[0].generate.length"),
+    (generated(type="Token", secretTemplate={"keys": "COSI"}), "spec.credentials[0].secretTemplate"),
+    (generated(rotation={"gracePeriod": "1y"}), "spec.credentials[0].rotation.gracePeriod"),
+    (generated(secretTemplate={"name": ""}), "spec.credentials[0].secretTemplate.name"),
+    (generated(secretTemplate={"keys": "OBC"}), "spec.credentials[0].secretTemplate.keys"),
+    (generated(secretTemplate={"labels": {"not a key": "x"}}), "spec.credentials[0].secretTemplate.labels"),
+    (generated(secretTemplate={"labels": {"team": "not a value"}}), "spec.credentials[0].secretTemplate.labels.team"),
+    (generated(secretTemplate={"labels": {f"l{n}": "x" for n in range(17)}}), "spec.credentials[0].secretTemplate.labels"),
+    (generated(secretTemplate={"annotations": {"-": "x"}}), "spec.credentials[0].secretTemplate.annotations"),
+    (generated(secretTemplate={"annotations": {"note": "x" * 1025}}), "spec.credentials[0].secretTemplate.annotations.note"),
+    (generated(secretTemplate={"labels": {"s3orchestrator.io/orchestrator": "x"}}), "spec.credentials[0].secretTemplate"),
+    (generated(secretTemplate={"annotations": {"app.kubernetes.io/name": "x"}}), "spec.credentials[0].secretTemplate"),
+    (access(namespaces={"from": "Other"}), "spec.access.buckets.namespaces.from"),
+    (access(namespaces={"from": "Selector"}), "spec.access.buckets.namespaces.selector"),
+    (access(namespaces={"from": "All", "selector": {}}), "spec.access.buckets.namespaces.selector"),
+    (access(limits={"maxBuckets": -1}), "spec.access.buckets.limits.maxBuckets"),
+    (access(limits={"maxCredentialsPerBucket": 65}), "spec.access.buckets.limits.maxCredentialsPerBucket"),
+    (selecting(matchLabels={"/team": "a"}), "spec.access.buckets.namespaces.selector.matchLabels"),
+    (selecting(matchExpressions=[{"key": "a", "operator": "In"}]), "spec.access.buckets.namespaces.selector.matchExpressions[0]"),
+    (
+        selecting(matchExpressions=[{"key": "a", "operator": "Exists", "values": ["b"]}]),
+        "spec.access.buckets.namespaces.selector.matchExpressions[0]",
+    ),
     (bucket(credentials=[{"secretRef": {"name": "keys"}}]), "spec.credentials[0].name"),
     (bucket(credentials=[{"name": "app", "secretRef": {"name": "keys"}}] * 2), "spec.credentials"),
     (bucket(credentials=[{"name": f"c{n}", "secretRef": {"name": "keys"}} for n in range(65)]), "spec.credentials"),

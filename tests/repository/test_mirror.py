@@ -10,7 +10,7 @@ from tests.support.repository import OPERATOR, PROXY, ROOT, package_modules
 CRDS = ROOT / "crds" / "src" / "s3o_crds"
 
 SPECIFIED_THROUGH = {
-    "tests/crds/test_rules.py": {"crds": ["v1alpha1/backend.py", "v1alpha1/bucket.py", "v1alpha1/orchestrator.py"]},
+    "tests/crds/test_rules.py": {"crds": ["v1alpha1/access.py", "v1alpha1/backend.py", "v1alpha1/bucket.py", "v1alpha1/orchestrator.py"]},
     "tests/crds/test_kinds.py": {
         "crds": ["v1alpha1/operations.py", "crdgen/__main__.py", "crdgen/crd.py", "crdgen/editor.py", "crdgen/reference.py"]
     },

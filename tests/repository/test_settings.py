@@ -90,11 +90,28 @@ CHANGES: dict[str, dict[str, Change]] = {
     },
 }
 
-FOR_THE_OPERATOR = {
-    "S3Orchestrator": {"spec.proxy.replicas", "spec.database.volume.size", "spec.database.volume.storageClassName"},
-    "StorageBackend": {"spec.deletionPolicy"},
+_SELECTORS = {
+    f"spec.access.{kind}.namespaces.{field}"
+    for kind in ("backends", "buckets")
+    for field in (
+        *("from", "selector.matchLabels"),
+        *(f"selector.matchExpressions[].{field}" for field in ("key", "operator", "values")),
+    )
 }
-"""Nothing in one process: how many there are, what Kubernetes gives them, and what is done when a resource goes."""
+
+FOR_THE_OPERATOR = {
+    "S3Orchestrator": {
+        *("spec.proxy.replicas", "spec.database.volume.size", "spec.database.volume.storageClassName"),
+        *("spec.access.buckets.limits.maxBuckets", "spec.access.buckets.limits.maxCredentialsPerBucket"),
+        *_SELECTORS,
+    },
+    "StorageBackend": {"spec.deletionPolicy"},
+    "VirtualBucket": {
+        *(f"spec.credentials[].secretTemplate.{field}" for field in ("name", "labels", "annotations", "keys")),
+        "spec.credentials[].rotation.gracePeriod",
+    },
+}
+"""Nothing in one process: how many there are, who of others may attach, what Kubernetes gives them, and what is done when one goes."""
 
 KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key", "token": "token", "uri": "uri", "one": "one", "two": "two"}
 

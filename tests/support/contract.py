@@ -43,4 +43,6 @@ def _section_in(annotation: Any) -> tuple[type[Section] | None, bool]:
     return None, False
 
 
-SPEC_PATHS = frozenset({"spec", *(path for kind in KINDS for path, _ in spec_fields(kind))})
+_PATHS = {"spec", *(path for kind in KINDS for path, _ in spec_fields(kind))}
+SPEC_PATHS = frozenset(_PATHS | {path.rpartition(".")[0] for path in _PATHS})
+"""Those of fields, and of the members of lists, which rules may be about."""

@@ -3,17 +3,17 @@
 Pure: the operator calls it with what the API server holds, `s3o run` with what files hold. A bad backend or bucket is left out by name
 and the rest is served; a bad orchestrator is fatal, since nothing can be served without it.
 
-What two resources both want, the older one has, whatever else may be wrong with it: if a fault in the older one promoted the younger,
-the data of one would appear under the name of the other.
+What two resources both want, one of them has, whatever else may be wrong with it (`claims`): if a fault in the older one promoted the
+younger, the data of one would appear under the name of the other.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC
 
+from s3o_crds.access import NOBODY, Admission, Standing
+from s3o_crds.claims import Claimant, Claims, Identity, KeyClaims, Unreadable, identity_of, standing_of
 from s3o_crds.compiled import BackendConfig, BucketConfig, CredentialConfig, FleetConfig, SecretRef
 from s3o_crds.digest import digest_of
 from s3o_crds.parse import Secret
@@ -61,6 +61,7 @@ def compile(  # noqa: A001  the name that the design gives it; the builtin is no
     secrets: Iterable[Secret],
     *,
     refused: Iterable[Rejection] = (),
+    standing: Standing = NOBODY,
     generation: int = 1,
     previous: FleetConfig | None = None,
 ) -> Compilation:
@@ -75,8 +76,8 @@ def compile(  # noqa: A001  the name that the design gives it; the builtin is no
     except Refused as fatal:
         return Compilation(None, {}, (_rejection(orchestrator, fatal),))
     refusals = {(one.kind, one.namespace, one.name): Refused(one.reason, one.message) for one in refused}
-    served_backends, backend_values, backend_rejections = _compile_backends(orchestrator, backends, book, refusals)
-    served_buckets, bucket_values, bucket_rejections = _compile_buckets(orchestrator, buckets, book, refusals)
+    served_backends, backend_values, backend_rejections = _compile_backends(orchestrator, backends, book, refusals, standing)
+    served_buckets, bucket_values, bucket_rejections = _compile_buckets(orchestrator, buckets, book, refusals, standing)
     values = own.values | backend_values | bucket_values
     config = FleetConfig(
         name=orchestrator.name,
@@ -91,55 +92,80 @@ def compile(  # noqa: A001  the name that the design gives it; the builtin is no
     return Compilation(_numbered(config, values, previous), values, tuple(sorted(backend_rejections + bucket_rejections)))
 
 
-_Refusals = Mapping[tuple[str, str, str], Refused]
-"""By kind, namespace and name."""
+_Refusals = Mapping[Identity, Refused]
 
 
 def _compile_backends(
-    orchestrator: S3Orchestrator, backends: Iterable[StorageBackend], book: SecretBook, refusals: _Refusals
+    orchestrator: S3Orchestrator, backends: Iterable[StorageBackend], book: SecretBook, refusals: _Refusals, standing: Standing
 ) -> tuple[list[BackendConfig], dict[SecretRef, str], list[Rejection]]:
     served: list[BackendConfig] = []
     values: dict[SecretRef, str] = {}
     rejections: list[Rejection] = []
-    names, places = _Claims("BackendNameConflict"), _Claims("SameBucketTwice")
-    for backend in sorted((one for one in backends if _belongs(one, orchestrator)), key=_age):
-        secrets = SecretReader(book, backend.namespace)
+    admission, names, places = Admission(orchestrator, standing), Claims("BackendNameConflict"), Claims("SameBucketTwice")
+    for backend in _in_order(orchestrator, backends, "StorageBackend", standing):
         try:
-            _refuse_foreign_namespace(backend, orchestrator)
-            names.claim(backend.backend_name, backend, f"the name {backend.backend_name} is already taken by")
-            places.claim(physical_location(backend), backend, "its bytes would be counted twice: endpoint and bucket are those of")
-            _refuse_as_told(backend, refusals)
-            served.append(resolve_backend(backend, secrets))
-            values |= secrets.values
+            admission.refuse_foreign_namespace(backend)
+            wanted, place = _wanted_by(backend)
+            names.claim(wanted, backend, f"the name {wanted} is already taken by")
+            if place is not None:
+                places.claim(physical_location(*place), backend, "its bytes would be counted twice: endpoint and bucket are those of")
+            if isinstance(backend, StorageBackend):
+                secrets = SecretReader(book, backend.namespace)
+                _refuse_as_told(backend, refusals)
+                served.append(resolve_backend(backend, secrets))
+                values |= secrets.values
         except Refused as refused:
-            rejections.append(_rejection(backend, refused))
+            rejections += _rejections(backend, refused)
     return served, values, rejections
 
 
 def _compile_buckets(
-    orchestrator: S3Orchestrator, buckets: Iterable[VirtualBucket], book: SecretBook, refusals: _Refusals
+    orchestrator: S3Orchestrator, buckets: Iterable[VirtualBucket], book: SecretBook, refusals: _Refusals, standing: Standing
 ) -> tuple[list[BucketConfig], dict[SecretRef, str], list[Rejection]]:
     served: list[BucketConfig] = []
     values: dict[SecretRef, str] = {}
     rejections: list[Rejection] = []
-    names, keys = _Claims("BucketNameConflict"), _KeyClaims()
-    for bucket in sorted((one for one in buckets if _belongs(one, orchestrator)), key=_age):
-        secrets = SecretReader(book, bucket.namespace)
+    admission, names, keys = Admission(orchestrator, standing), Claims("BucketNameConflict"), KeyClaims()
+    for bucket in _in_order(orchestrator, buckets, "VirtualBucket", standing):
         try:
-            _refuse_foreign_namespace(bucket, orchestrator)
-            names.claim(bucket.bucket_name, bucket, f"the name {bucket.bucket_name} is already taken by")
+            admission.refuse_foreign_namespace(bucket)
+            wanted, _ = _wanted_by(bucket)
+            names.claim(wanted, bucket, f"the name {wanted} is already taken by")
+            if not isinstance(bucket, VirtualBucket):
+                continue
+            secrets = SecretReader(book, bucket.namespace)
+            admission.refuse_beyond_limits(bucket)
             _refuse_as_told(bucket, refusals)
             credentials = _resolve_credentials(bucket, secrets, keys)
         except Refused as refused:
-            rejections.append(_rejection(bucket, refused))
+            rejections += _rejections(bucket, refused)
             continue
         most_uploads = bucket.spec.max_multipart_uploads or None
-        served.append(BucketConfig(name=bucket.bucket_name, max_multipart_uploads=most_uploads, credentials=credentials))
+        served.append(BucketConfig(name=wanted, max_multipart_uploads=most_uploads, credentials=credentials))
         values |= secrets.values
     return served, values, rejections
 
 
-def _resolve_credentials(bucket: VirtualBucket, secrets: SecretReader, keys: _KeyClaims) -> tuple[CredentialConfig, ...]:
+def _in_order(
+    orchestrator: S3Orchestrator, resources: Iterable[StorageBackend | VirtualBucket], kind: str, standing: Standing
+) -> list[Claimant]:
+    own = [one for one in resources if _belongs(one, orchestrator)]
+    unreadable = [one for one in standing.unreadable if one.kind == kind]
+    return sorted([*own, *unreadable], key=lambda one: standing_of(one, standing.attached))
+
+
+def _wanted_by(claimant: Claimant) -> tuple[str, tuple[str, str] | None]:
+    """The name, and endpoint and bucket of a backend."""
+    match claimant:
+        case StorageBackend():
+            return claimant.backend_name, (claimant.spec.endpoint, claimant.spec.bucket)
+        case VirtualBucket():
+            return claimant.bucket_name, None
+        case Unreadable():
+            return claimant.wanted, claimant.place
+
+
+def _resolve_credentials(bucket: VirtualBucket, secrets: SecretReader, keys: KeyClaims) -> tuple[CredentialConfig, ...]:
     if not bucket.spec.credentials:
         raise Refused("NoCredentials", "spec.credentials is empty: nobody could use the bucket")
     resolved: list[CredentialConfig] = []
@@ -156,64 +182,15 @@ def _resolve_credentials(bucket: VirtualBucket, secrets: SecretReader, keys: _Ke
     return tuple(sorted(resolved, key=lambda credential: credential.name))
 
 
-class _Claims:
-    """Who has what. Asked in the order of age, so that the oldest wins."""
-
-    def __init__(self, reason: str) -> None:
-        self._reason = reason
-        self._owners: dict[object, StorageBackend | VirtualBucket] = {}
-
-    def claim(self, thing: object, claimant: StorageBackend | VirtualBucket, refusal: str) -> None:
-        owner = self._owners.get(thing)
-        if owner is not None:
-            who = "this object itself" if owner is claimant else f"the older {owner.kind} {owner.namespace}/{owner.name}"
-            raise Refused(self._reason, f"{refusal} {who}")
-        self._owners[thing] = claimant
-
-
-class _KeyClaims:
-    """Who may use which key pair or token. The same one may open several buckets (so that objects can be copied between them); an access
-    key id with two secrets would make its meaning depend on who is asked first."""
-
-    def __init__(self) -> None:
-        self._first: dict[tuple[str, str], tuple[str, VirtualBucket]] = {}
-        self._listed: set[tuple[str, str, str, str]] = set()
-
-    def claim(self, credential: CredentialConfig, values: Mapping[SecretRef, str], bucket: VirtualBucket) -> None:
-        identity = (credential.type, values[credential.token or credential.access_key_id])
-        what = f"the {'token' if credential.type == 'Token' else 'access key id'} of credential {credential.name}"
-        place = (*identity, bucket.namespace, bucket.name)
-        if place in self._listed:
-            raise Refused("AccessKeyConflict", f"{what} is already in use by this object itself")
-        secret = values[credential.secret_access_key] if credential.secret_access_key else ""
-        known, owner = self._first.setdefault(identity, (secret, bucket))
-        if known != secret:
-            raise Refused("AccessKeyConflict", f"{what} has another secret in the older {owner.kind} {owner.namespace}/{owner.name}")
-        self._listed.add(place)
-
-
 def _belongs(resource: StorageBackend | VirtualBucket, orchestrator: S3Orchestrator) -> bool:
     ref = resource.spec.orchestrator_ref
     return (ref.namespace or resource.namespace, ref.name) == (orchestrator.namespace, orchestrator.name)
 
 
-def _refuse_foreign_namespace(resource: StorageBackend | VirtualBucket, orchestrator: S3Orchestrator) -> None:
-    if resource.namespace != orchestrator.namespace:
-        whose = f"S3Orchestrator {orchestrator.namespace}/{orchestrator.name}"
-        raise Refused("NotAllowedByOrchestrator", f"{whose} takes only objects of its own namespace, not of {resource.namespace}")
-
-
 def _refuse_as_told(resource: StorageBackend | VirtualBucket, refusals: _Refusals) -> None:
-    told = refusals.get((resource.kind, resource.namespace, resource.name))
+    told = refusals.get(identity_of(resource))
     if told is not None:
         raise told
-
-
-def _age(resource: StorageBackend | VirtualBucket) -> tuple[float, str, str]:
-    """Files have no age, and count as younger than what the API server holds; among equals the name decides."""
-    created = resource.metadata.creation_timestamp
-    seconds = math.inf if created is None else created.replace(tzinfo=created.tzinfo or UTC).timestamp()
-    return seconds, resource.namespace, resource.name
 
 
 def _numbered(config: FleetConfig, values: Mapping[SecretRef, str], previous: FleetConfig | None) -> FleetConfig:
@@ -227,6 +204,11 @@ def _numbered(config: FleetConfig, values: Mapping[SecretRef, str], previous: Fl
 
 def _with_digest(config: FleetConfig, values: Mapping[SecretRef, str]) -> FleetConfig:
     return config.model_copy(update={"digest": digest_of(config, values)})
+
+
+def _rejections(claimant: Claimant, refused: Refused) -> list[Rejection]:
+    """Of what cannot be read, whoever tried to knows better."""
+    return [] if isinstance(claimant, Unreadable) else [_rejection(claimant, refused)]
 
 
 def _rejection(resource: S3Orchestrator | StorageBackend | VirtualBucket, refused: Refused) -> Rejection:

@@ -117,7 +117,7 @@ class OrchestratorRef(Section):
     name: Annotated[str, Field(min_length=1, max_length=45, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
     """Name of the S3Orchestrator."""
     namespace: Label | None = None
-    """Its namespace; by default, and for now always, this object's own."""
+    """Its namespace; by default this object's own. Another one must allow it by spec.access."""
 
 
 class SecretKeyRef(Section):

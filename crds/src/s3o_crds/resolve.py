@@ -161,6 +161,8 @@ def resolve_backend(backend: StorageBackend, secrets: SecretReader) -> BackendCo
 
 def resolve_credential(credential: Credential, secrets: SecretReader) -> CredentialConfig:
     field, ref = f"spec.credentials[{credential.name}].secretRef", credential.secret_ref
+    if ref is None:
+        raise Refused("NoCredentials", f"spec.credentials[{credential.name}].generate: there is no operator to make it; use secretRef")
     if credential.type == "Token":
         return CredentialConfig(name=credential.name, type="Token", token=secrets.text(field, ref.name, ref.token_key))
     return CredentialConfig(
@@ -170,15 +172,15 @@ def resolve_credential(credential: Credential, secrets: SecretReader) -> Credent
     )
 
 
-def physical_location(backend: StorageBackend) -> tuple[str, str]:
+def physical_location(endpoint: str, bucket: str) -> tuple[str, str]:
     """What two backends must not share: the server (the scheme and a default port say nothing about it) and the bucket on it."""
-    url = urlsplit(backend.spec.endpoint)
+    url = urlsplit(endpoint)
     host = (url.hostname or "").removesuffix(".")
     if host.endswith(".amazonaws.com"):
         # All of AWS is one name space of buckets, whichever regional endpoint asks.
-        return "amazonaws.com", backend.spec.bucket
+        return "amazonaws.com", bucket
     port = url.port or {"http": 80, "https": 443}[url.scheme]
-    return (host if port in (80, 443) else f"{host}:{port}"), backend.spec.bucket
+    return (host if port in (80, 443) else f"{host}:{port}"), bucket
 
 
 def _ca(field: str, ref: CASecretRef | None, secrets: SecretReader) -> SecretRef:

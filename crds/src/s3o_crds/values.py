@@ -222,5 +222,37 @@ BucketName = Annotated[
 ]
 """A virtual bucket: S3's own rules for names."""
 
+_LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?$"
+
+LabelKey = Annotated[str, Field(min_length=1, max_length=317, pattern=_LABEL_KEY)]
+"""The key of a label or an annotation: a name, and a domain before it if somebody owns it."""
+
+LabelValue = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?)?$")]
+
+MOST_LABELS = 16
+
+
+def _checked_keys(labels: dict[str, str]) -> dict[str, str]:
+    if wrong := [key for key in labels if re.fullmatch(_LABEL_KEY, key, re.ASCII) is None]:
+        raise ValueError(f"{wrong[0][:80]!r} is not the key of a label: a name such as team, or example.com/team")
+    return labels
+
+
+def _keys_cel(most_length: int) -> dict[str, Any]:
+    """The API server has no bound for the keys of a map but one it is told."""
+    shaped = f"size(key) <= {most_length} && key.matches('{_LABEL_KEY}')"
+    return {VALIDATIONS: [cel(f"self.all(key, {shaped})", "keys must be names such as team, or example.com/team")]}
+
+
+Labels = Annotated[dict[str, LabelValue], Field(max_length=MOST_LABELS, json_schema_extra=_keys_cel(317)), AfterValidator(_checked_keys)]
+"""Labels as Kubernetes has them, at most 16."""
+
+Annotations = Annotated[
+    dict[str, Annotated[str, Field(max_length=1024)]],
+    Field(max_length=MOST_LABELS, json_schema_extra=_keys_cel(317)),
+    AfterValidator(_checked_keys),
+]
+"""Annotations as Kubernetes has them, at most 16 of at most 1024 characters."""
+
 DomainName = ObjectName
 """The name of a host, in lower case."""

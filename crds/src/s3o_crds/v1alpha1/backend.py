@@ -99,6 +99,8 @@ class BackendTokens(Observation):
 class StorageBackendStatus(Status):
     phase: Literal["Pending", "Ready", "Degraded", "Cordoned", "Draining", "Drained", "Removing", "Paused", "Failed"] | None = None
     """The state in one word."""
+    backend_name: Annotated[str, Field(max_length=63)] | None = None
+    """Name under which it is served. Whoever has one stays attached, whatever spec.access of the orchestrator says later."""
     usage: Usage | None = None
     """What is stored on this backend."""
     drain: Progress | None = None

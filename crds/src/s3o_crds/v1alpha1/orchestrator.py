@@ -8,6 +8,7 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from s3o_crds.meta import CASecretRef, Observation, Resource, Rule, SecretKeyRef, Section, Status, Usage
+from s3o_crds.v1alpha1.access import Access
 from s3o_crds.values import DomainName, Duration, ObjectName, PositiveByteSize, PositiveDuration, Region
 
 
@@ -168,6 +169,8 @@ class S3OrchestratorSpec(Section):
     """How a backend is chosen for a new object."""
     cleanup: Cleanup = Cleanup()
     """How bytes that no object needs any more are removed."""
+    access: Access = Access()
+    """Who may attach; by default only objects of this object's own namespace."""
 
 
 class ProxyStatus(Observation):
