@@ -48,6 +48,7 @@ lint: setup ## Style, formatting, types, import rules, and generated files that 
 	  $(VENV)/bin/mypy || status=1; \
 	  $(VENV)/bin/lint-imports || status=1; \
 	  $(PYTHON) -m s3o_crds.crdgen --check || status=1; \
+	  $(PYTHON) -m hack.charts --check || status=1; \
 	  exit $$status
 
 .PHONY: bench
@@ -70,8 +71,9 @@ format: setup ## Format the Python files
 	@$(VENV)/bin/ruff check --select I --fix
 
 .PHONY: generate
-generate: setup ## Make CRDs, editor schemas and docs/reference/api.md from the models
+generate: setup ## Make CRDs, editor schemas and docs/reference/api.md from the models, and what charts/ repeats of them and of config/rbac
 	@$(PYTHON) -m s3o_crds.crdgen --write
+	@$(PYTHON) -m hack.charts --write
 
 .PHONY: lock
 lock: setup ## Pin what is asked for in constraints.txt, and what each image needs in requirements-*.txt; ARGS=--upgrade takes newer versions

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.support import resources
-from tests.support.kube import Cluster
+from tests.support.kube import Cluster, KubectlFailed
 from tests.support.operators import ROOT, Namespace, condition, kubeconfig_of, operators
 
 SYSTEM = "s3-orchestrator-system"
@@ -27,7 +27,35 @@ def test_under_the_shipped_binding_every_namespace_is_served(cluster: Cluster, t
         assert "forbidden" not in operator.said()
 
 
-@pytest.mark.parametrize("folder", ["crd", "rbac", "manager", "default"])
+def test_the_overlay_for_one_namespace_suffices_there_and_reaches_nowhere_else(cluster: Cluster, tmp_path: Path) -> None:
+    space, other = (Namespace(cluster, cluster.new_namespace()) for _ in range(2))
+    text = cluster.kubectl("kustomize", str(ROOT / "config" / "namespaced")).replace(SYSTEM, space.name)
+    cluster.apply(list(yaml.safe_load_all(text)), space.name)
+    kubeconfig = kubeconfig_of(cluster, "s3orchestrator-operator", space.name, tmp_path)
+    with operators(cluster, space.name, tmp_path, kubeconfig=kubeconfig) as starting:
+        operator = starting.start()
+        for one in (space, other):
+            cluster.apply(resources.orchestrator(), one.name)
+        space.eventually("S3Orchestrator", "main", lambda found: condition(found, "Accepted")[0] == "True")
+        assert operator.stop() == 0
+        assert "ERROR" not in operator.said()
+    assert condition(other.get("S3Orchestrator", "main"), "Accepted") == ("", "")
+    listing = ("auth", "can-i", "list", "secrets", f"--as=system:serviceaccount:{space.name}:s3orchestrator-operator")
+    assert cluster.kubectl(*listing, namespace=space.name).strip() == "yes"
+    with pytest.raises(KubectlFailed):
+        cluster.kubectl(*listing, namespace=other.name)
+
+
+def test_who_may_edit_a_namespace_may_edit_our_kinds_there(cluster: Cluster) -> None:
+    """By aggregation, which a controller does: here it is asked what the roles say that take part in it."""
+    for role, verbs in (("view", {"get", "list", "watch"}), ("edit", {"create", "update", "patch", "delete", "deletecollection"})):
+        found = cluster.get("clusterrole", f"s3orchestrator-{role}")
+        assert found["metadata"]["labels"][f"rbac.authorization.k8s.io/aggregate-to-{role}"] == "true"
+        assert {verb for rule in found["rules"] for verb in rule["verbs"]} == verbs
+        assert {group for rule in found["rules"] for group in rule["apiGroups"]} == {"s3orchestrator.io"}
+
+
+@pytest.mark.parametrize("folder", ["crd", "rbac", "manager", "default", "namespaced"])
 def test_a_folder_is_accepted_by_the_api_server(cluster: Cluster, folder: str) -> None:
     rendered = list(yaml.safe_load_all(cluster.kubectl("kustomize", str(ROOT / "config" / folder))))
     assert rendered

@@ -1,0 +1,124 @@
+"""The chart of the operator says what config/ says: the same rights, the same pods, the same definitions; and it takes no nonsense."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from tests.support.charts import NAMESPACE, OPERATOR, HelmFailed, Object, helm, notes, render
+from tests.support.kube import Cluster
+from tests.support.repository import ROOT
+
+RELEASE = "s3orchestrator-operator"
+
+VARIANTS: dict[str, Object] = {
+    "as it is": {},
+    "one namespace": {"watchNamespace": NAMESPACE},
+    "without definitions and rights": {
+        "crds": {"install": False},
+        "rbac": {"create": False, "aggregate": False},
+        "serviceAccount": {"create": False, "name": "mine"},
+    },
+    "everything": {
+        "image": {"digest": f"sha256:{'0' * 64}"},
+        "imagePullSecrets": [{"name": "pull"}],
+        "replicas": 3,
+        "podLabels": {"team": "storage"},
+        "podAnnotations": {"note": "1"},
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+        "tolerations": [{"operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "priorityClassName": "system-cluster-critical",
+        "serviceAccount": {"annotations": {"a": "b"}},
+        "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "extra"}}],
+    },
+}
+
+
+def kustomized(cluster: Cluster, folder: str) -> list[Object]:
+    return list(yaml.safe_load_all(cluster.kubectl("kustomize", str(ROOT / "config" / folder))))
+
+
+def only(documents: list[Object], kind: str, name: str = "") -> Object:
+    (found,) = [one for one in documents if one["kind"] == kind and name in ("", one["metadata"]["name"])]
+    return found
+
+
+def test_it_is_well_formed() -> None:
+    assert "0 chart(s) failed" in helm("lint", "--strict", str(OPERATOR))
+
+
+@pytest.mark.parametrize("values", VARIANTS.values(), ids=VARIANTS)
+def test_what_it_renders_is_accepted_by_the_api_server(cluster: Cluster, values: Object) -> None:
+    dry_run = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-")
+    cluster.kubectl(*dry_run, documents=render(OPERATOR, values=values), namespace=NAMESPACE)
+
+
+@pytest.mark.parametrize(("folder", "values"), [("default", {}), ("namespaced", {"watchNamespace": NAMESPACE})])
+def test_rights_and_pods_are_those_of_config(cluster: Cluster, folder: str, values: Object) -> None:
+    ours, theirs = render(OPERATOR, RELEASE, values=values), kustomized(cluster, folder)
+    for kind, name in (
+        ("ClusterRole" if folder == "default" else "Role", RELEASE),
+        ("Role", f"{RELEASE}-leadership"),
+        ("ClusterRoleBinding" if folder == "default" else "RoleBinding", RELEASE),
+        ("RoleBinding", f"{RELEASE}-leadership"),
+    ):
+        mine, yours = only(ours, kind, name), only(theirs, kind, name)
+        assert {key: value for key, value in mine.items() if key != "metadata"} == {
+            key: value for key, value in yours.items() if key != "metadata"
+        }
+        assert mine["metadata"].get("namespace") == yours["metadata"].get("namespace")
+    assert pod_of(ours) == pod_of(theirs)
+
+
+def pod_of(documents: list[Object]) -> Object:
+    """Without what has to differ: the labels by which a release finds its own, and in which form a setting comes."""
+    spec: Object = only(documents, "Deployment")["spec"]
+    pod: Object = spec["template"]["spec"]
+    for constraint in pod["topologySpreadConstraints"]:
+        del constraint["labelSelector"]
+    (container,) = pod["containers"]
+    container["env"] = sorted(one["name"] for one in container["env"] if one["name"] != "S3O_RESYNC_SECONDS")
+    return {"replicas": spec["replicas"], **pod}
+
+
+def test_the_definitions_are_the_same_upgraded_with_the_release_and_kept_after_it(cluster: Cluster) -> None:
+    definitions = [one for one in render(OPERATOR) if one["kind"] == "CustomResourceDefinition"]
+    for one in definitions:
+        assert one["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+    assert definitions == kustomized(cluster, "crd")
+    gone = [one for one in render(OPERATOR, values={"crds": {"keep": False}}) if one["kind"] == "CustomResourceDefinition"]
+    assert ["annotations" in one["metadata"] for one in gone] == [False] * 3
+    assert not (OPERATOR / "crds").exists(), "Helm never upgrades what lies in crds/"
+
+
+def test_rendered_twice_it_is_the_same() -> None:
+    assert render(OPERATOR) == render(OPERATOR)
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"replica": 3}, "'replica' not allowed"),
+        ({"replicas": "three"}, "want integer"),
+        ({"watchNamespace": "a,b"}, "watchNamespace"),
+        ({"image": {"digest": "latest"}}, "digest"),
+        ({"image": {"tag": ""}}, "an image needs a tag or a digest"),
+        ({"serviceAccount": {"create": False}}, "serviceAccount.name is needed"),
+        ({"crds": {"instal": True}}, "'instal' not allowed"),
+    ],
+)
+def test_what_it_does_not_know_or_understand_is_refused(values: Object, complaint: str) -> None:
+    with pytest.raises(HelmFailed, match=complaint):
+        render(OPERATOR, values=values)
+
+
+def test_every_value_is_in_the_schema_and_the_other_way_round() -> None:
+    schema = yaml.safe_load((OPERATOR / "values.schema.json").read_text())["properties"]
+    values = yaml.safe_load((OPERATOR / "values.yaml").read_text())
+    assert values.keys() == schema.keys() - {"global", "nameOverride", "fullnameOverride"}
+
+
+def test_its_notes_warn_of_finalizers_and_of_what_goes_with_the_definitions(cluster: Cluster) -> None:
+    assert "hang in deletion for ever" in notes(cluster, OPERATOR)
+    assert "The custom resource definitions stay" in notes(cluster, OPERATOR)
+    assert "REMOVES THE CUSTOM RESOURCE DEFINITIONS" in notes(cluster, OPERATOR, values={"crds": {"keep": False}})
