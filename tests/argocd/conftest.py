@@ -1,0 +1,15 @@
+"""A real API server, on which an Argo CD could have its settings."""
+
+from __future__ import annotations
+
+import pytest
+from tests.support.kube import Cluster, bare_cluster
+from tests.support.operators import install
+
+__all__ = ["bare_cluster"]
+
+
+@pytest.fixture(scope="session")
+def cluster(bare_cluster: Cluster) -> Cluster:
+    install(bare_cluster)
+    return bare_cluster
