@@ -7,6 +7,7 @@ import hashlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from s3o_crds.compiled import BackendConfig, BucketConfig, DatabaseConfig, FleetConfig, ServerConfig
@@ -15,17 +16,22 @@ from s3o_proxy.backends.port import Backend
 from s3o_proxy.config.snapshot import take_snapshot
 from s3o_proxy.domain.errors import BackendUnavailable
 from s3o_proxy.domain.model import Usage
+from s3o_proxy.domain.moving import MAX_SINGLE_PUT_BYTES
 from s3o_proxy.metadata.forsaken import Forsaken
 from s3o_proxy.metadata.open import open_ledger
 from s3o_proxy.metadata.port import Metadata
-from s3o_proxy.operations.context import Context
+from s3o_proxy.operations.context import Context, Placing
 from s3o_proxy.operations.dispatch import perform
+from s3o_proxy.operations.move_object import move_copy
 from s3o_proxy.operations.usage_view import UsageView
 from s3o_proxy.s3.checksums import Hasher, new_hasher
 from s3o_proxy.s3.operation import ObjectRead, Operation, Result
 from s3o_proxy.workers.audit import Difference, audit
 from s3o_proxy.workers.clean_up import CleanUp
+from s3o_proxy.workers.desk import Desk
 from s3o_proxy.workers.hold_lease import HoldLease
+from s3o_proxy.workers.means import Means
+from s3o_proxy.workers.operate import Operate
 from s3o_proxy.workers.reap_intents import ReapIntents
 
 START_MS = 1_800_000_000_000
@@ -78,7 +84,7 @@ class BytesBody:
         return self._data
 
 
-@dataclass
+@dataclass(eq=False)
 class Stage:
     """Everything a story needs, with a clock that only moves when told to."""
 
@@ -90,6 +96,7 @@ class Stage:
     usage: UsageView = field(default_factory=UsageView)
     forsaken: Forsaken = field(default_factory=Forsaken)
     wakes: int = 0
+    moves: list[tuple[str, str, int]] = field(default_factory=list)
     _ids: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
 
     def get(self, name: str) -> Backend:
@@ -130,14 +137,46 @@ class Stage:
 
     # --- workers -----------------------------------------------------------------------------------------------------
 
-    def clean_up(self) -> CleanUp:
-        return CleanUp(self.metadata, self, self.instance, self.clock, lambda: 4)
+    def clean_up(self, *, max_put_bytes: int = MAX_SINGLE_PUT_BYTES) -> CleanUp:
+        return CleanUp(self.metadata, self, self.instance, self.clock, lambda: 4, max_put_bytes)
 
     def reap_intents(self) -> ReapIntents:
         return ReapIntents(self.metadata, self.forsaken, self.clock, self.wake)
 
     async def hold_lease(self) -> None:
         await HoldLease(self.metadata, self.instance, self.clock).run_once()
+
+    @cached_property
+    def means(self) -> Means:
+        return Means(
+            metadata=self.metadata,
+            move=lambda found, copy, ranked: move_copy(self.context(), found, copy, ranked),
+            placing=lambda: Placing(take_snapshot(self.config, {})),
+            usage=lambda: self.usage.by_backend,
+            clock=self.clock,
+            wake_cleanup=self.wake,
+            meter=self,
+        )
+
+    def copy_moved(self, source: str, target: str, size_bytes: int) -> None:
+        self.moves.append((source, target, size_bytes))
+
+    @cached_property
+    def desk(self) -> Desk:
+        return Desk(self.means, lambda: f"operation-{self._ids()}", self.wake)
+
+    async def operate(self, worker: Operate | None = None, *, rounds: int = 6) -> None:
+        """Let operations and the cleanup take turns."""
+        worker = worker or Operate(self.means)
+        for _ in range(rounds):
+            await worker.run_once()
+            await self.clean_up().run_once()
+
+    def configure(self, *backends: BackendConfig) -> None:
+        """Serve another generation, with these backends."""
+        self.config = self.config.model_copy(update={"backends": backends, "generation": self.config.generation + 1})
+        for each in backends:
+            self.backends.setdefault(each.name, MemoryBackend(each.name))
 
     async def settle(self) -> None:
         """A bounded number of worker rounds, late enough that nothing has to be waited for any more."""

@@ -24,7 +24,9 @@ from s3o_proxy.config.loader import load
 from s3o_proxy.config.snapshot import Credential, Snapshot
 from s3o_proxy.config.watch import LiveConfig, Source
 from s3o_proxy.domain.errors import MetadataError
-from s3o_proxy.domain.model import Usage
+from s3o_proxy.domain.model import Copy, StoredObject, Usage
+from s3o_proxy.domain.moving import Moved
+from s3o_proxy.domain.placement import Candidate
 from s3o_proxy.http.admin import ADMIN_TOKEN, admin_routes
 from s3o_proxy.http.endpoint import Endpoint
 from s3o_proxy.http.health import Readiness
@@ -33,8 +35,10 @@ from s3o_proxy.http.site import make_site
 from s3o_proxy.metadata.forsaken import Forsaken
 from s3o_proxy.metadata.open import open_ledger
 from s3o_proxy.metadata.port import Metadata
-from s3o_proxy.operations.context import Context
+from s3o_proxy.operations.context import Context, Placing
+from s3o_proxy.operations.copied_body import NoBody
 from s3o_proxy.operations.dispatch import perform
+from s3o_proxy.operations.move_object import move_copy
 from s3o_proxy.operations.usage_view import UsageView
 from s3o_proxy.s3.body import Body
 from s3o_proxy.s3.operation import Operation, Result
@@ -44,8 +48,11 @@ from s3o_proxy.telemetry.metrics import Metrics
 from s3o_proxy.workers.abort_stale_uploads import AbortStaleUploads
 from s3o_proxy.workers.audit import Difference, audit
 from s3o_proxy.workers.clean_up import CleanUp
+from s3o_proxy.workers.desk import Desk
 from s3o_proxy.workers.driver import Driver
 from s3o_proxy.workers.hold_lease import HoldLease, instance_lease
+from s3o_proxy.workers.means import Means
+from s3o_proxy.workers.operate import Operate
 from s3o_proxy.workers.reap_intents import ReapIntents
 from s3o_proxy.workers.refresh_usage import RefreshUsage
 from s3o_proxy.workers.report import Worker
@@ -72,11 +79,22 @@ class Proxy:
         self._depths: Mapping[str, int] = {}
         self._hold_lease = HoldLease(metadata, self.instance, now_ms)
         self._refresh_usage = RefreshUsage(metadata, self._publish)
+        self._means = Means(
+            metadata=metadata,
+            move=self._move,
+            placing=lambda: Placing(self.snapshot),
+            usage=lambda: self.usage,
+            clock=now_ms,
+            wake_cleanup=self._wake_cleanup,
+            meter=metrics,
+        )
+        self.desk = Desk(self._means, new_id, self._wake_operate)
         reap = ReapIntents(metadata, self._forsaken, now_ms, self._wake_cleanup)
         every_process: list[Worker] = [self._hold_lease, self._refresh_usage, reap]
         repair: list[Worker] = [
             CleanUp(metadata, backends, self.instance, now_ms, lambda: self.snapshot.config.cleanup.concurrency),
             AbortStaleUploads(metadata, lambda: self.snapshot.config.cleanup.multipart_stale_timeout_ms, now_ms, self._wake_cleanup),
+            Operate(self._means),
         ]
         roster = workers_of(role, every_process=every_process, repair=repair)
         self._driver = Driver(roster, metadata, self.instance, now_ms, metrics)
@@ -101,9 +119,15 @@ class Proxy:
         return now_ms()
 
     async def perform(self, credential: Credential, operation: Operation, body: Body) -> Result:
-        context = Context(
+        return await perform(self._context(credential.buckets, body), operation)
+
+    async def _move(self, found: StoredObject, copy: Copy, ranked: Sequence[Candidate]) -> Moved:
+        return await move_copy(self._context(frozenset(), NoBody()), found, copy, ranked)
+
+    def _context(self, buckets: frozenset[str], body: Body) -> Context:
+        return Context(
             snapshot=self.snapshot,
-            buckets=credential.buckets,
+            buckets=buckets,
             metadata=self._metadata,
             backends=self._backends,
             usage=self._usage,
@@ -114,7 +138,6 @@ class Proxy:
             wake_cleanup=self._wake_cleanup,
             body=body,
         )
-        return await perform(context, operation)
 
     async def why_not_ready(self) -> list[str]:
         """Why requests cannot be served now, one sentence each."""
@@ -147,6 +170,9 @@ class Proxy:
 
     def _wake_cleanup(self) -> None:
         self._driver.wake(CleanUp.name)
+
+    def _wake_operate(self) -> None:
+        self._driver.wake(Operate.name)
 
     def _publish(self, usage: Mapping[str, Usage], depths: Mapping[str, int]) -> None:
         self._usage.refresh(usage)
@@ -206,7 +232,7 @@ async def _serve(source: Source, listen_on: str, role: Role) -> int:
                 renew_tls(tls, snapshot)
             _follow_logging(logs, snapshot)
 
-        admin = admin_routes(proxy, lambda: config.look(adopt), os.environ.get(ADMIN_TOKEN, ""))
+        admin = admin_routes(proxy, lambda: config.look(adopt), proxy.desk, os.environ.get(ADMIN_TOKEN, ""))
         site = make_site(readiness, metrics.render, admin)
         endpoint = Endpoint(proxy, site, metrics, access_log, proxy.instance, serves_s3=role.serves_s3)
         server = Server(endpoint, readiness, tls)

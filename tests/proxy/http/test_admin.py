@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Never
 
 import pytest
 from tests.support.dictionary import BUCKET, Dictionary, DictionaryEdge, code_of, is_alive, request_head
@@ -44,10 +45,17 @@ class Process:
         self.snapshot, self.config_refusal = snapshot_of(2), ()
 
 
+class NoDesk:
+    """Nobody asks for operations here."""
+
+    def __getattr__(self, verb: str) -> Never:
+        raise AssertionError(verb)
+
+
 @asynccontextmanager
 async def administered(token: str = ADMIN, application: Dictionary | None = None) -> AsyncIterator[WireClient]:
     process = Process()
-    edge = DictionaryEdge(application or Dictionary(), admin_routes(process, process.look, token))
+    edge = DictionaryEdge(application or Dictionary(), admin_routes(process, process.look, NoDesk(), token))
     async with serving(edge.endpoint, None, edge.readiness) as served, connected(served.port) as client:
         yield client
 

@@ -25,6 +25,12 @@ MAY_SCAN = {
     "held_bytes",  # a few backends times the stripes
     "reap_intents",  # as many rows as writes are in flight
     "mentions",
+    "fences",  # as many rows as backends
+    "list_operations",
+    "active_operations",  # as many rows as somebody asked for by hand
+    "remains",
+    "bucket_remains",
+    "weigh_backend",
 }
 
 

@@ -159,6 +159,14 @@ class NoBackendAccepts(NoSpace):
         self.cordoned = cordoned
 
 
+class BackendFenced(NoSpace):
+    """A drain or a purge closed this backend to new writes; another one may take it."""
+
+    def __init__(self, backend: str) -> None:
+        super().__init__(f"backend {backend} takes no new writes: it is being emptied, or was")
+        self.backend = backend
+
+
 class ObjectTooLarge(NoSpace):
     """No backend takes an object of this size, however empty it is."""
 
@@ -211,6 +219,10 @@ class BackendTimeout(BackendUnavailable):
     """No progress for the allowed time."""
 
 
+class BytesDiffer(BackendUnavailable):
+    """What a backend stores, or stored, is not what it was given."""
+
+
 class BackendThrottled(BackendUnavailable):
     """429, 503 SlowDown and their like."""
 
@@ -256,6 +268,44 @@ class WriteLost(MetadataError):
 class SchemaTooNew(MetadataError):
     def __init__(self, found: int, known: int) -> None:
         super().__init__(f"the database has schema {found}, this program knows {known}: use a newer release")
+
+
+# --- operations ----------------------------------------------------------------------------------------------------
+
+
+class NoSuchOperation(DomainError):
+    def __init__(self, operation_id: str) -> None:
+        super().__init__(f"no operation {operation_id!r}")
+        self.operation_id = operation_id
+
+
+class NoSuchBackend(DomainError):
+    def __init__(self, backend: str) -> None:
+        super().__init__(f"no backend {backend!r} is configured")
+        self.backend = backend
+
+
+class BackendConfigured(DomainError):
+    """A backend that a process still serves cannot be forgotten: it might write there again."""
+
+    def __init__(self, backend: str) -> None:
+        super().__init__(f"backend {backend} stands in the configuration that is served here")
+
+
+class OperationConflict(DomainError):
+    """Another operation of the same kind is at work on the same target."""
+
+    def __init__(self, operation_id: str, kind: str, target: str) -> None:
+        super().__init__(f"{kind} of {target} is already under way: operation {operation_id}")
+        self.operation_id = operation_id
+
+
+class BackendInUse(DomainError):
+    """Rows still mention bytes on a backend that was to be forgotten. `counts`: how many of which."""
+
+    def __init__(self, backend: str, counts: dict[str, int]) -> None:
+        super().__init__(f"backend {backend} still has " + ", ".join(f"{count} {name}" for name, count in counts.items() if count))
+        self.backend, self.counts = backend, counts
 
 
 # --- the proxy itself ----------------------------------------------------------------------------------------------

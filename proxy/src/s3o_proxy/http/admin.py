@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from s3o_proxy.config.snapshot import Snapshot
 from s3o_proxy.domain.model import Usage
+from s3o_proxy.http.admin_operations import Answer, Desk, operation_routes
 
 ADMIN_TOKEN = "S3O_ADMIN_TOKEN"  # noqa: S105  the name of a variable, not its value
 """The environment variable that holds the token."""
@@ -40,10 +41,7 @@ class Administered(Protocol):
     def queue_depths(self) -> Mapping[str, int]: ...
 
 
-Answer = Callable[[Request], Awaitable[Response]]
-
-
-def admin_routes(administered: Administered, reload: Callable[[], Awaitable[None]], token: str) -> list[Route]:
+def admin_routes(administered: Administered, reload: Callable[[], Awaitable[None]], desk: Desk, token: str) -> list[Route]:
     """`reload` looks at the configuration now. Without a `token` there are no routes: nobody could prove to be allowed."""
     if not token:
         return []
@@ -58,6 +56,7 @@ def admin_routes(administered: Administered, reload: Callable[[], Awaitable[None
     return [
         Route("/admin/api/status", _guarded(status, token), methods=["GET"]),
         Route("/admin/api/reload", _guarded(look, token), methods=["POST"]),
+        *operation_routes(desk, lambda answer: _guarded(answer, token)),
     ]
 
 

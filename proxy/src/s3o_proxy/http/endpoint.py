@@ -17,7 +17,7 @@ from s3o_crds.compiled import ServerConfig
 from s3o_proxy.auth.authenticate import Authenticator
 from s3o_proxy.auth.authorize import authorize
 from s3o_proxy.config.snapshot import Credential, Snapshot
-from s3o_proxy.domain.errors import ClientDisconnected, Overloaded
+from s3o_proxy.domain.errors import BodyError, ClientDisconnected, Overloaded
 from s3o_proxy.http.body import RequestBody
 from s3o_proxy.http.exchange import Exchange
 from s3o_proxy.http.head import Head
@@ -85,7 +85,11 @@ class Endpoint:
 
     async def serve(self, exchange: Exchange) -> None:
         if exchange.refusal is None and is_for_site(exchange.head):
-            await serve_site(self._site, exchange)
+            try:
+                await serve_site(self._site, exchange)
+            except BodyError as error:
+                logger.info("a request of the admin API did not arrive: %s", error)
+                exchange.give_up()
             return
         asked, outcome = self._asked(exchange.head), _Outcome()
         self._in_flight += 1

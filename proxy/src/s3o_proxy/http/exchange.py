@@ -196,6 +196,10 @@ class Exchange:
             write(self._finished_head(head))
         self._end()
 
+    def give_up(self) -> None:
+        """Cut the connection without an answer."""
+        self._connection.abort()
+
     # --- helpers ---------------------------------------------------------------------------------------------------------------
 
     def _take(self) -> bytes:

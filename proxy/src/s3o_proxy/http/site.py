@@ -27,6 +27,7 @@ Render = Callable[[str], tuple[bytes, str]]
 
 _PATHS = frozenset({b"/health", b"/health/ready", b"/metrics"})
 _ADMIN = b"/admin/api/"
+_BODY_BYTES = 64 * 1024
 _CREDENTIALS = frozenset({b"authorization", b"x-proxy-token"})
 
 
@@ -60,7 +61,7 @@ def make_site(readiness: Readiness, render_metrics: Render, admin: Sequence[Rout
 
 
 async def serve_site(site: ASGIApp, exchange: Exchange) -> None:
-    """Answer an exchange by an ASGI application whose answers are small. It gets no request body."""
+    """Answer an exchange by an ASGI application whose requests and answers are small. Raises BodyError where a request does not arrive."""
     head = exchange.head
     path, _, query = head.target.partition(b"?")
     scope: Scope = {
@@ -77,9 +78,10 @@ async def serve_site(site: ASGIApp, exchange: Exchange) -> None:
     }
     start: dict[str, Any] = {}
     body: list[bytes] = []
+    asked = await _read_body(exchange) if head.method == "POST" and path.startswith(_ADMIN) else b""
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return {"type": "http.request", "body": asked, "more_body": False}
 
     async def send(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -90,3 +92,13 @@ async def serve_site(site: ASGIApp, exchange: Exchange) -> None:
     await site(scope, receive, send)
     lines = [status_line(start["status"]), *(b"%b: %b\r\n" % pair for pair in start["headers"])]
     exchange.answer(b"".join(lines), b"" if head.method == "HEAD" else b"".join(body))
+
+
+async def _read_body(exchange: Exchange) -> bytes:
+    """Cut off where it is too long for anything that is asked here: what is left of it is then no JSON."""
+    pieces: list[bytes] = []
+    left = _BODY_BYTES
+    while left > 0 and (piece := await exchange.receive()):
+        pieces.append(piece[:left])
+        left -= len(piece)
+    return b"".join(pieces)

@@ -145,12 +145,14 @@ class Lane:
         in_order = [groups[name] for name in sorted(groups, key=self._rank.__getitem__)]
 
         names: set[str] = set()
+        shared: set[str] = set()
         for group in in_order:
             kind = batch[group[0]].kind
             names.update(name for index in group for name in kind.locks(batch[index].member))
+            shared.update(name for index in group for name in kind.shares(batch[index].member))
             if kind.scout is not None:
                 names.update((yield from kind.scout([batch[index].member for index in group])))
-        yield from ask_each("lock_names", [{"name": name} for name in sorted(names)])
+        yield from ask_each("lock_names", [{"name": name, "shared": name not in names} for name in sorted(names | shared)])
 
         book = Book()
         outcomes: list[Any] = [None] * len(batch)

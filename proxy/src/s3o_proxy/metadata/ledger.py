@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from s3o_proxy.domain.model import (
     CleanupItem,
     Conditions,
+    Copy,
     Intent,
     ListPage,
     ListQuery,
@@ -18,7 +19,8 @@ from s3o_proxy.domain.model import (
     UploadsPage,
     Usage,
 )
-from s3o_proxy.metadata import audit, listing, parts, uploads
+from s3o_proxy.domain.operation import Operation, Remains
+from s3o_proxy.metadata import audit, listing, moves, operations, parts, uploads
 from s3o_proxy.metadata.cleanup import (
     BURY_CLEANUP,
     CLAIM_CLEANUP,
@@ -43,9 +45,22 @@ from s3o_proxy.metadata.leases import (
     RememberBucket,
     bucket_created_ms,
 )
+from s3o_proxy.metadata.moves import COMMIT_MOVE, DROP_COPY, CommitMove, DropCopy
 from s3o_proxy.metadata.objects import COMMIT_WRITE, DELETE_OBJECT, CommitWrite, DeleteObject, find_objects
+from s3o_proxy.metadata.operations import (
+    ASK_OPERATION,
+    CANCEL_OPERATION,
+    FORGET_BACKEND,
+    HASTEN_CLEANUP,
+    RECORD_OPERATION,
+    AskOperation,
+    CancelOperation,
+    ForgetBackend,
+    HastenCleanup,
+    RecordOperation,
+)
 from s3o_proxy.metadata.parts import COMMIT_PART, RELEASE_PART, CommitPart, ReleasePart
-from s3o_proxy.metadata.port import Deletion, Mention, Reserved
+from s3o_proxy.metadata.port import Contents, Deletion, Mention, PlacedCopy, Reserved, Weight
 from s3o_proxy.metadata.reservations import ABANDON_WRITE, REAP_INTENTS, RESERVE, AbandonWrite, ReapIntents, Reserve
 from s3o_proxy.metadata.uploads import (
     ABORT_UPLOAD,
@@ -67,6 +82,9 @@ ORDER = (
     REMEMBER_BUCKET,
     ACQUIRE_LEASE,
     RELEASE_LEASE,
+    ASK_OPERATION,
+    CANCEL_OPERATION,
+    RECORD_OPERATION,
     CREATE_UPLOAD,
     OPEN_UPLOAD,
     COMMIT_PART,
@@ -75,14 +93,18 @@ ORDER = (
     BEGIN_COMPLETE,
     COMMIT_WRITE,
     COMMIT_COMPLETE,
+    COMMIT_MOVE,
     DELETE_OBJECT,
+    DROP_COPY,
     ABORT_UPLOAD,
     ABANDON_WRITE,
     REAP_INTENTS,
     FINISH_CLEANUP,
     RETRY_CLEANUP,
     BURY_CLEANUP,
+    HASTEN_CLEANUP,
     CLAIM_CLEANUP,
+    FORGET_BACKEND,
     # Last: it locks the backends' rows until the commit, and may count on what the others freed.
     RESERVE,
 )
@@ -180,6 +202,58 @@ class Ledger:
 
     async def bury_cleanup(self, item_id: int, error: str, now_ms: int) -> None:
         await self._lane.write(BURY_CLEANUP, BuryCleanup(item_id, error, now_ms))
+
+    # --- copies that change their place ----------------------------------------------------------------------------
+
+    async def copies_on(self, backend: str, after: str, limit: int) -> Sequence[PlacedCopy]:
+        return await self._engine.scan(moves.copies_on(backend, after, limit))
+
+    async def commit_move(self, found: StoredObject, source: Copy, intent: Intent, now_ms: int) -> bool:
+        return await self._lane.write(COMMIT_MOVE, CommitMove(found, source, intent.write_id, intent.backend, now_ms))
+
+    async def drop_copy(self, found: StoredObject, copy: Copy, now_ms: int) -> bool:
+        return await self._lane.write(DROP_COPY, DropCopy(found, copy, now_ms))
+
+    async def uploads_on(self, backend: str, after: str, limit: int) -> Sequence[tuple[str, str]]:
+        return await self._engine.scan(moves.uploads_on(backend, after, limit))
+
+    async def weigh_backend(self, backend: str) -> Sequence[Weight]:
+        return await self._engine.survey(moves.weigh_backend(backend))
+
+    async def bucket_remains(self, bucket: str) -> Contents:
+        return await self._engine.survey(moves.bucket_remains(bucket))
+
+    # --- operations ------------------------------------------------------------------------------------------------
+
+    async def ask_operation(self, operation: Operation) -> Operation:
+        return await self._lane.write(ASK_OPERATION, AskOperation(operation))
+
+    async def find_operation(self, operation_id: str) -> Operation | None:
+        return await self._engine.read(operations.find_operation(operation_id))
+
+    async def list_operations(self, subject: str, limit: int) -> Sequence[Operation]:
+        return await self._engine.scan(operations.list_operations(subject, limit))
+
+    async def active_operations(self) -> Sequence[Operation]:
+        return await self._engine.scan(operations.active_operations())
+
+    async def record_operation(self, operation: Operation) -> bool:
+        return await self._lane.write(RECORD_OPERATION, RecordOperation(operation))
+
+    async def cancel_operation(self, operation_id: str, now_ms: int) -> Operation:
+        return await self._lane.write(CANCEL_OPERATION, CancelOperation(operation_id, now_ms))
+
+    async def fences(self) -> frozenset[str]:
+        return await self._engine.read(operations.fences())
+
+    async def remains(self, backend: str) -> Remains:
+        return await self._engine.scan(operations.remains(backend))
+
+    async def hasten_cleanup(self, backend: str, now_ms: int) -> None:
+        await self._lane.write(HASTEN_CLEANUP, HastenCleanup(backend, now_ms))
+
+    async def forget_backend(self, backend: str) -> None:
+        await self._lane.write(FORGET_BACKEND, ForgetBackend(backend))
 
     # --- leases ----------------------------------------------------------------------------------------------------
 

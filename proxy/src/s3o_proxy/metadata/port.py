@@ -14,6 +14,7 @@ from typing import Protocol
 from s3o_proxy.domain.model import (
     CleanupItem,
     Conditions,
+    Copy,
     Intent,
     ListPage,
     ListQuery,
@@ -24,14 +25,17 @@ from s3o_proxy.domain.model import (
     UploadsPage,
     Usage,
 )
+from s3o_proxy.domain.operation import Operation, Remains
 
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """The answer to a reservation: `granted`, or refused with what was left (`free_bytes`, never negative)."""
+    """The answer to a reservation: `granted`, or refused with what was left (`free_bytes`, never negative), or because the backend takes no
+    new writes (`fenced`)."""
 
     granted: bool
     free_bytes: int = 0
+    fenced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,8 @@ class Metadata(Protocol):
     async def list_objects(self, query: ListQuery) -> ListPage: ...
 
     async def reserve_write(self, intent: Intent, quota_bytes: int | None) -> Reserved:
-        """Insert the intent if used + orphan + reserved + size ≤ quota on its backend (None: no quota). Exact (I3)."""
+        """Insert the intent if used + orphan + reserved + size ≤ quota on its backend (None: no quota). Exact (I3). Refused while the
+        backend is fenced, also exactly."""
         ...
 
     async def commit_write(self, new: NewObject, conditions: Conditions = Conditions()) -> None:
@@ -74,7 +79,7 @@ class Metadata(Protocol):
 
     async def create_upload(self, upload: Upload, max_uploads: int | None) -> None:
         """Raises TooManyUploads when the bucket already has `max_uploads`. Written before the backend is asked: with
-        `backend_upload_id == ""` until `open_upload`."""
+        `backend_upload_id == ""` until `open_upload`. Raises BackendFenced."""
         ...
 
     async def open_upload(self, upload_id: str, backend_upload_id: str) -> None:
@@ -86,7 +91,7 @@ class Metadata(Protocol):
         ...
 
     async def reserve_part(self, intent: Intent, quota_bytes: int | None) -> Reserved:
-        """As reserve_write, for one part. Raises NoSuchUpload, UploadBusy (completing)."""
+        """As reserve_write, for one part; no fence stands in its way. Raises NoSuchUpload, UploadBusy (completing)."""
         ...
 
     async def commit_part(self, write_id: str, part: Part) -> None:
@@ -153,6 +158,69 @@ class Metadata(Protocol):
         """Out of attempts: to the dead-letter queue. The bytes still count as orphans; a person decides."""
         ...
 
+    # --- copies that change their place ------------------------------------------------------------------------
+
+    async def copies_on(self, backend: str, after: str, limit: int) -> Sequence[PlacedCopy]:
+        """A page of the copies on `backend` behind the storage key `after`, in storage-key byte order."""
+        ...
+
+    async def commit_move(self, found: StoredObject, source: Copy, intent: Intent, now_ms: int) -> bool:
+        """Put the bytes of `intent` in place of the copy `source`, whose bytes become a cleanup row. False where `found` is not what stands
+        there any more, or has a copy there by now: then the new bytes become the cleanup row. Raises WriteLost (the intent was reaped)."""
+        ...
+
+    async def drop_copy(self, found: StoredObject, copy: Copy, now_ms: int) -> bool:
+        """Turn a copy into a cleanup row; with the last one goes the object. False where `found` is not what stands there any more."""
+        ...
+
+    async def uploads_on(self, backend: str, after: str, limit: int) -> Sequence[tuple[str, str]]:
+        """A page of the uploads pinned to `backend` behind the storage key `after`: upload id and storage key."""
+        ...
+
+    async def weigh_backend(self, backend: str) -> Sequence[Weight]: ...
+
+    async def bucket_remains(self, bucket: str) -> Contents: ...
+
+    # --- operations --------------------------------------------------------------------------------------------
+
+    async def ask_operation(self, operation: Operation) -> Operation:
+        """Write a new operation down, and with it the fence around its backend. One of the same subject, kind and token is returned instead
+        of it, whatever its state. Raises OperationConflict while one of its kind is at work on its target."""
+        ...
+
+    async def find_operation(self, operation_id: str) -> Operation | None: ...
+
+    async def list_operations(self, subject: str, limit: int) -> Sequence[Operation]:
+        """The newest first; of all subjects where `subject` is empty."""
+        ...
+
+    async def active_operations(self) -> Sequence[Operation]: ...
+
+    async def record_operation(self, operation: Operation) -> bool:
+        """Note its state, plan and progress. False when it ended or was cancelled meanwhile: nothing is noted then."""
+        ...
+
+    async def cancel_operation(self, operation_id: str, now_ms: int) -> Operation:
+        """End it, and open its backend to writes again; also that of a drain that is done. Any other that ended stays as it is.
+        Raises NoSuchOperation."""
+        ...
+
+    async def fences(self) -> frozenset[str]:
+        """The backends that take no new writes."""
+        ...
+
+    async def remains(self, backend: str) -> Remains:
+        """What still mentions bytes on `backend`, as of one moment."""
+        ...
+
+    async def hasten_cleanup(self, backend: str, now_ms: int) -> None:
+        """Make deletions on `backend` that failed before due now."""
+        ...
+
+    async def forget_backend(self, backend: str) -> None:
+        """Raises BackendInUse while anything remains on it."""
+        ...
+
     # --- leases ------------------------------------------------------------------------------------------------
 
     async def acquire_lease(self, name: str, owner: str, now_ms: int, ttl_ms: int) -> bool:
@@ -202,3 +270,36 @@ class Mention:
     storage_key: str
     size_bytes: int
     backend_upload_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedCopy:
+    """A copy and the object it belongs to; both None where it went away while the page was read."""
+
+    storage_key: str
+    found: StoredObject | None
+    copy: Copy | None
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """So many objects of a backend, all of one order of magnitude and with copies on the same `others`."""
+
+    others: frozenset[str]
+    objects: int
+    bytes: int
+    largest_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a bucket has in the database."""
+
+    objects: int
+    bytes: int
+    intents: int
+    uploads: int
+
+    @property
+    def nothing(self) -> bool:
+        return not (self.objects or self.intents or self.uploads)

@@ -3,6 +3,8 @@
 A quota is exact (I3) because only a reservation ever raises what a backend holds, and it does so while it holds the backend's
 row: it sums the stripes in a statement after the one that locked, so it sees every reservation granted before. Everything else
 moves bytes between the columns, or lowers them, in one statement per stripe, so a sum read meanwhile is never too small.
+
+A fence is exact as well: whoever reserves shares the backend's name as a lock, whoever fences it holds that name alone (`operations`).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 
 from s3o_proxy.domain.errors import DomainError, NoSuchUpload, UploadBusy
 from s3o_proxy.domain.model import Intent
+from s3o_proxy.metadata.operations import backend_lock
 from s3o_proxy.metadata.port import Reserved
 from s3o_proxy.metadata.records import cleanup_values, intent_values
 from s3o_proxy.metadata.story import Book, Kind, Row, Steps, ask, ask_each
@@ -45,25 +48,32 @@ def upload_lock(upload_id: str) -> str:
 def reserve(members: Sequence[Reserve], book: Book) -> Steps[list[Reserved | DomainError]]:
     """Grant in order of arrival whatever fits; a large one that does not fit stands in no small one's way."""
     refusals = yield from _uploads_that_take_no_part(members)
-    held = yield from _lock_and_sum({m.intent.backend for m in members if m.quota_bytes is not None}, book)
+    held, fenced = yield from _lock_and_sum({m.intent.backend for m in members if m.quota_bytes is not None}, book)
     outcomes: list[Reserved | DomainError] = []
-    granted: list[Intent] = []
+    fitting: list[Intent] = []
     for m in members:
         intent = m.intent
         if refused := refusals.get(intent.upload_id):
             outcomes.append(refused)
             continue
-        if m.quota_bytes is not None:
+        if m.quota_bytes is not None and (intent.upload_id or intent.backend not in fenced):
             free = m.quota_bytes - held[intent.backend]
             if intent.size_bytes > free:
                 outcomes.append(Reserved(granted=False, free_bytes=max(0, free)))
                 continue
         if intent.backend in held:
             held[intent.backend] += intent.size_bytes
-        book.move(intent.backend, reserved=intent.size_bytes)
-        granted.append(intent)
+        fitting.append(intent)
         outcomes.append(Reserved(granted=True))
-    yield from ask_each("put_intents", [intent_values(intent) for intent in granted])
+    rows = yield from ask_each("put_intents", [intent_values(intent) for intent in fitting])
+    written = {(row["write_id"], row["backend"]) for row in rows}
+    for index, m in enumerate(members):
+        if outcomes[index] != Reserved(granted=True):
+            continue
+        if (m.intent.write_id, m.intent.backend) in written:
+            book.move(m.intent.backend, reserved=m.intent.size_bytes)
+        else:
+            outcomes[index] = Reserved(granted=False, fenced=True)
     return outcomes
 
 
@@ -97,17 +107,18 @@ def _uploads_that_take_no_part(members: Sequence[Reserve]) -> Steps[dict[str, Do
     return refusals
 
 
-def _lock_and_sum(backends: Iterable[str], book: Book) -> Steps[dict[str, int]]:
-    """What each backend holds, its row locked; what this transaction itself changes is already counted."""
+def _lock_and_sum(backends: Iterable[str], book: Book) -> Steps[tuple[dict[str, int], set[str]]]:
+    """What each backend holds, its row locked; what this transaction itself changes is already counted. And which of them are fenced."""
     names = [{"name": name} for name in sorted(backends)]
     locked = yield from ask_each("lock_backends", names)
     if len(locked) < len(names):
         # Unknown so far: without a row there would be nothing to lock.
         yield from ask_each("register_backends", names)
-        yield from ask_each("lock_backends", names)
+        locked = yield from ask_each("lock_backends", names)
     rows = yield from ask_each("held_bytes", names)
     held = {row["backend"]: row["held_bytes"] for row in rows}
-    return {name["name"]: held.get(name["name"], 0) + book.held_bytes(name["name"]) for name in names}
+    sums = {name["name"]: held.get(name["name"], 0) + book.held_bytes(name["name"]) for name in names}
+    return sums, {row["name"] for row in locked if row["fenced_by"]}
 
 
 def _orphan(rows: Sequence[Row], why: dict[str, tuple[str, int]], book: Book) -> Steps[None]:
@@ -124,6 +135,13 @@ def _locks(member: Reserve) -> tuple[str, ...]:
     return (upload_lock(member.intent.upload_id),) if member.intent.upload_id else ()
 
 
-RESERVE = Kind("reserve", reserve, identity=lambda m: f"intent/{m.intent.write_id}/{m.intent.backend}", locks=_locks)
+RESERVE = Kind(
+    "reserve",
+    reserve,
+    identity=lambda m: f"intent/{m.intent.write_id}/{m.intent.backend}",
+    locks=_locks,
+    # A part goes where its upload already lies, fenced or not.
+    shares=lambda m: () if m.intent.upload_id else (backend_lock(m.intent.backend),),
+)
 ABANDON_WRITE = Kind("abandon_write", abandon_writes, identity=lambda m: f"abandon/{m.write_id}")
 REAP_INTENTS = Kind("reap_intents", reap_intents, identity=lambda _: "reap")

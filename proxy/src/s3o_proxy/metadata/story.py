@@ -88,11 +88,13 @@ class Kind(Generic[M, R]):
     """One kind of change. Its members that wait at the same time are carried out by one `run`.
 
     `identity`: two members with the same one never share a transaction. `locks`: the names a member locks before the transaction
-    does anything else. `scout`: more names, for members that must look up (unlocked) what they lock; `run` must look again.
+    does anything else; `shares`: those it locks beside others who share them, against whoever
+    locks them alone. `scout`: more names, for members that must look up (unlocked) what they lock; `run` must look again.
     """
 
     name: str
     run: Callable[[Sequence[M], Book], Steps[list[R | DomainError]]]
     identity: Callable[[M], str]
     locks: Callable[[M], tuple[str, ...]] = no_locks
+    shares: Callable[[M], tuple[str, ...]] = no_locks
     scout: Callable[[Sequence[M]], Steps[list[str]]] | None = None

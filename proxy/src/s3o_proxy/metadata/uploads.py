@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from s3o_proxy.domain.errors import DomainError, MetadataError, NoSuchUpload, TooManyUploads, UploadBusy
+from s3o_proxy.domain.errors import BackendFenced, DomainError, MetadataError, NoSuchUpload, TooManyUploads, UploadBusy
 from s3o_proxy.domain.model import Conditions, Copy, NewObject, Upload
 from s3o_proxy.metadata.objects import key_lock, refuse, replace_objects
+from s3o_proxy.metadata.operations import backend_lock
 from s3o_proxy.metadata.records import Values, upload, upload_values
 from s3o_proxy.metadata.reservations import upload_lock
 from s3o_proxy.metadata.story import Book, Kind, Row, Steps, ask_each
@@ -60,18 +61,17 @@ def create_uploads(members: Sequence[CreateUpload], _book: Book) -> Steps[list[D
     buckets = sorted({m.upload.bucket for m in members if m.max_uploads is not None})
     rows = yield from ask_each("count_uploads", [{"bucket": bucket} for bucket in buckets])
     counts = {row["bucket"]: row["uploads"] for row in rows}
-    outcomes: list[DomainError | None] = []
-    created: list[Upload] = []
+    refused: dict[str, DomainError] = {}
     for m in members:
         bucket = m.upload.bucket
         if m.max_uploads is not None and counts.get(bucket, 0) >= m.max_uploads:
-            outcomes.append(TooManyUploads(bucket, m.max_uploads))
-            continue
-        counts[bucket] = counts.get(bucket, 0) + 1
-        created.append(m.upload)
-        outcomes.append(None)
-    yield from ask_each("put_uploads", [upload_values(one) for one in created])
-    return outcomes
+            refused[m.upload.upload_id] = TooManyUploads(bucket, m.max_uploads)
+        else:
+            counts[bucket] = counts.get(bucket, 0) + 1
+    admitted = [m.upload for m in members if m.upload.upload_id not in refused]
+    created = {row["upload_id"] for row in (yield from ask_each("put_uploads", [upload_values(one) for one in admitted]))}
+    refused |= {one.upload_id: BackendFenced(one.backend) for one in admitted if one.upload_id not in created}
+    return [refused.get(m.upload.upload_id) for m in members]
 
 
 def open_uploads(members: Sequence[OpenUpload], _book: Book) -> Steps[list[DomainError | None]]:
@@ -178,6 +178,7 @@ CREATE_UPLOAD = Kind(
     create_uploads,
     identity=lambda m: f"create/{m.upload.upload_id}",
     locks=lambda m: (f"uploads-of/{m.upload.bucket}",) if m.max_uploads is not None else (),
+    shares=lambda m: (backend_lock(m.upload.backend),),
 )
 OPEN_UPLOAD = Kind("open_upload", open_uploads, identity=lambda m: f"open/{m.upload_id}")
 BEGIN_COMPLETE = Kind(

@@ -40,7 +40,16 @@ class Context:
 
     def candidates(self) -> list[Candidate]:
         """The backends in Pack order, as placement sees them."""
-        return [
+        return Placing(self.snapshot).candidates
+
+
+class Placing:
+    """A snapshot as placement sees it."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.generation = snapshot.generation
+        self.strategy = snapshot.config.routing_strategy
+        self.candidates = [
             Candidate(backend.name, backend.accepts_writes, backend.quota_bytes, backend.max_object_size_bytes)
-            for backend in self.snapshot.backends
+            for backend in snapshot.backends
         ]

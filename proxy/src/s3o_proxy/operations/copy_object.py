@@ -85,7 +85,7 @@ async def _copy_on_backend(context: Context, draft: Draft, source: StoredObject)
     if from_key is None:
         return None
     intent = new_intent(context, draft, candidate.name, source.size_bytes)
-    if await reserve(context, intent, candidate) is not None:
+    if not (await reserve(context, intent, candidate)).granted:
         return None
     landed = False
     try:

@@ -23,7 +23,7 @@ async def get_object(context: Context, operation: GetObject) -> ObjectRead | Not
         again, answer = await _look(context, operation)
         if isinstance(answer, NotModified):
             return answer
-        if again.write_id == found.write_id:
+        if (again.write_id, again.copies) == (found.write_id, found.copies):
             raise NoCopyReadable({copy.backend: "404" for copy in found.copies}) from None
     try:
         return await _opened(context, again, answer)

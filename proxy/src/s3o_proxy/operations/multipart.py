@@ -8,10 +8,12 @@ from __future__ import annotations
 from s3o_proxy.domain.errors import (
     AllBackendsFailed,
     BackendError,
+    BackendFenced,
     BackendNotFound,
     BackendRejected,
     BodyError,
     MetadataError,
+    NoBackendAccepts,
     NoSuchUpload,
     OutcomeUnknown,
     QuotaExceeded,
@@ -49,8 +51,12 @@ async def create_multipart_upload(context: Context, operation: CreateMultipartUp
     for candidate in ranked:
         try:
             return UploadCreated(await _create_on(context, operation, candidate.name, limit))
+        except BackendFenced:
+            continue
         except BackendError as error:
             failures[candidate.name] = str(error)
+    if not failures:
+        raise NoBackendAccepts(tuple(candidate.name for candidate in ranked))
     raise AllBackendsFailed(failures)
 
 
@@ -77,7 +83,7 @@ async def _create_on(context: Context, operation: CreateMultipartUpload, backend
             metadata=key_metadata(operation.bucket, operation.key, write_id),
         )
         await finish(context.metadata.open_upload(upload.upload_id, backend_upload_id))
-    except TooManyUploads:
+    except (TooManyUploads, BackendFenced):
         raise  # Nothing was created.
     except BaseException:
         await end_upload(context, upload.upload_id, "upload_create_failed")

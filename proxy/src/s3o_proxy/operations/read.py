@@ -4,33 +4,63 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from types import TracebackType
 
 from s3o_proxy.backends.port import GetResult
-from s3o_proxy.domain.errors import BackendError, BackendNotFound, BackendUnavailable, NoCopyReadable
+from s3o_proxy.domain.errors import BackendError, BackendNotFound, BackendUnavailable, MetadataError, NoCopyReadable
 from s3o_proxy.domain.model import StoredObject
 from s3o_proxy.operations.context import Context
 
 
 class OpenBody:
-    """Bytes of a copy, opened: enter it to iterate, leave it to release the backend's connection."""
+    """Bytes of a copy, opened: enter it to iterate, leave it to release the backend's connection.
 
-    def __init__(self, backend: str, result: GetResult, stack: AsyncExitStack, size_bytes: int) -> None:
-        self._backend, self._result, self._stack, self._size_bytes = backend, result, stack, size_bytes
+    A copy may move while it is read, and its old bytes be deleted: then the rest is read where they lie now.
+    """
+
+    def __init__(self, context: Context, found: StoredObject, byte_range: tuple[int, int], opened: _Opened) -> None:
+        self._context, self._found, self._range, self._opened = context, found, byte_range, opened
 
     async def __aenter__(self) -> AsyncIterator[bytes]:
         return self._pieces()
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self._stack.__aexit__(kind, error, trace)
+        await self._opened.stack.__aexit__(kind, error, trace)
 
     async def _pieces(self) -> AsyncIterator[bytes]:
-        received = 0
-        async for piece in self._result.body:
-            received += len(piece)
-            yield piece
-        if received != self._size_bytes:
-            raise BackendUnavailable(self._backend, f"sent {received} of {self._size_bytes} bytes")
+        first, last = self._range
+        position = first
+        while True:
+            try:
+                async for piece in self._opened.result.body:
+                    position += len(piece)
+                    yield piece
+                if position != last + 1:
+                    raise BackendUnavailable(self._opened.backend, f"sent {position - first} of {last + 1 - first} bytes")
+                return
+            except BackendError:
+                if position > last or not await self._follow((position, last)):
+                    raise
+
+    async def _follow(self, rest: tuple[int, int]) -> bool:
+        moved = await _moved(self._context, self._found)
+        if moved is None:
+            return False
+        await self._opened.stack.aclose()
+        try:
+            self._opened = await _open_any(self._context, moved, rest)
+        except (BackendError, NoCopyReadable):
+            return False
+        self._found = moved
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    backend: str
+    result: GetResult
+    stack: AsyncExitStack
 
 
 class EmptyBody:
@@ -52,6 +82,27 @@ async def open_copy(context: Context, found: StoredObject, byte_range: tuple[int
     first, last = byte_range or (0, found.size_bytes - 1)
     if last < first:
         return EmptyBody()
+    while True:
+        try:
+            return OpenBody(context, found, (first, last), await _open_any(context, found, byte_range and (first, last)))
+        except (BackendNotFound, NoCopyReadable):
+            moved = await _moved(context, found)
+            if moved is None:
+                raise
+            found = moved
+
+
+async def _moved(context: Context, found: StoredObject) -> StoredObject | None:
+    """The same object where its bytes lie elsewhere by now; None where nothing moved."""
+    try:
+        again = await context.metadata.find_object(found.bucket, found.key)
+    except MetadataError:
+        return None
+    return again if again is not None and again.write_id == found.write_id and again.copies != found.copies else None
+
+
+async def _open_any(context: Context, found: StoredObject, byte_range: tuple[int, int] | None) -> _Opened:
+    first, last = byte_range or (0, found.size_bytes - 1)
     failures: dict[str, str] = {}
     missing: BackendNotFound | None = None
     for copy in found.copies:
@@ -60,7 +111,7 @@ async def open_copy(context: Context, found: StoredObject, byte_range: tuple[int
             backend = context.backends.get(copy.backend)
             result = await stack.enter_async_context(backend.get(copy.storage_key, byte_range))
             if result.size_bytes == last - first + 1:
-                return OpenBody(copy.backend, result, stack, result.size_bytes)
+                return _Opened(copy.backend, result, stack)
             failures[copy.backend] = f"holds {result.size_bytes} bytes where the ledger says {last - first + 1}"
             await stack.aclose()
         except BackendNotFound as error:

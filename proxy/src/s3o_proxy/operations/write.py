@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from s3o_proxy.backends.port import Backend, Traits
 from s3o_proxy.domain.errors import (
@@ -18,8 +19,10 @@ from s3o_proxy.domain.errors import (
     BackendUnavailable,
     BadDigest,
     BodyError,
+    BytesDiffer,
     DomainError,
     MetadataError,
+    NoBackendAccepts,
     OutcomeUnknown,
     QuotaExceeded,
     WriteLost,
@@ -27,6 +30,7 @@ from s3o_proxy.domain.errors import (
 from s3o_proxy.domain.model import Conditions, Description, Digests, Intent, NewObject
 from s3o_proxy.domain.placement import Candidate, rank
 from s3o_proxy.domain.storage_key import key_metadata, storage_key
+from s3o_proxy.metadata.port import Reserved
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.finish import finish
 from s3o_proxy.s3.body import Body
@@ -54,12 +58,12 @@ async def write_object(context: Context, draft: Draft, body: Body) -> ObjectWrit
     source = StartedBody(body)
     ask_for_digests(body, known_traits(context, ranked))
     failures: dict[str, str] = {}
-    roomiest = 0
+    full: list[int] = []
     for candidate in ranked:
         intent = new_intent(context, draft, candidate.name, body.size_bytes)
-        free = await reserve(context, intent, candidate)
-        if free is not None:
-            roomiest = max(roomiest, free)
+        answer = await reserve(context, intent, candidate)
+        if not answer.granted:
+            full += [] if answer.fenced else [answer.free_bytes]
             continue
         try:
             return await _upload_and_commit(context, draft, intent, source)
@@ -69,25 +73,36 @@ async def write_object(context: Context, draft: Draft, body: Body) -> ObjectWrit
             failures[candidate.name] = str(error)
     if failures:
         raise AllBackendsFailed(failures)
-    raise QuotaExceeded(body.size_bytes, roomiest)
+    if not full:
+        raise NoBackendAccepts(tuple(candidate.name for candidate in ranked))
+    raise QuotaExceeded(body.size_bytes, max(full))
 
 
-def new_intent(context: Context, draft: Draft, backend: str, size_bytes: int) -> Intent:
+class Addressed(Protocol):
+    """What has a bucket and a key: a draft, or an object that moves."""
+
+    @property
+    def bucket(self) -> str: ...
+
+    @property
+    def key(self) -> str: ...
+
+
+def new_intent(context: Context, addressed: Addressed, backend: str, size_bytes: int) -> Intent:
     write_id = context.new_id()
     return Intent(
         write_id=write_id,
-        bucket=draft.bucket,
-        key=draft.key,
+        bucket=addressed.bucket,
+        key=addressed.key,
         backend=backend,
-        storage_key=storage_key(draft.bucket, draft.key, write_id),
+        storage_key=storage_key(addressed.bucket, addressed.key, write_id),
         size_bytes=size_bytes,
         owner=context.instance,
         created_ms=context.clock(),
     )
 
 
-async def reserve(context: Context, intent: Intent, candidate: Candidate) -> int | None:
-    """None when granted, else the bytes that the backend has left."""
+async def reserve(context: Context, intent: Intent, candidate: Candidate) -> Reserved:
     try:
         answer = await finish(context.metadata.reserve_write(intent, candidate.quota_bytes))
     except BaseException as error:
@@ -95,10 +110,9 @@ async def reserve(context: Context, intent: Intent, candidate: Candidate) -> int
         if not isinstance(error, MetadataError) or isinstance(error, OutcomeUnknown):
             await abandon(context, intent.write_id, "reservation_interrupted", context.clock())
         raise
-    if not answer.granted:
-        return answer.free_bytes
-    context.usage.reserved(intent.backend, intent.size_bytes)
-    return None
+    if answer.granted:
+        context.usage.reserved(intent.backend, intent.size_bytes)
+    return answer
 
 
 async def _upload_and_commit(context: Context, draft: Draft, intent: Intent, source: StartedBody) -> ObjectWritten:
@@ -125,7 +139,7 @@ async def _upload_and_commit(context: Context, draft: Draft, intent: Intent, sou
         await finish(erase(context, intent))
         raise
     except BaseException as error:
-        await abandon(context, intent.write_id, "write_failed", _due_ms(context, error, source, landed=landed))
+        await abandon(context, intent.write_id, "write_failed", due_ms(context, error, source, landed=landed))
         raise
     return ObjectWritten(etag, digests)
 
@@ -181,7 +195,7 @@ def forsake(context: Context, write_id: str, reason: str, due_ms: int) -> None:
     context.forsaken.add(write_id, lambda: context.metadata.abandon_write(write_id, reason, due_ms))
 
 
-def _due_ms(context: Context, error: BaseException, source: StartedBody, *, landed: bool) -> int:
+def due_ms(context: Context, error: BaseException, source: StartedBody, *, landed: bool) -> int:
     """When the bytes of a failed write may be deleted: at once where they lie still already, or certainly never formed an object."""
     complete = source.handed_over_bytes >= source.body.size_bytes
     certain = isinstance(error, BodyError) or (isinstance(error, BackendError) and not error.ambiguous)
@@ -227,7 +241,7 @@ def agreed_etag(backend: Backend, backend_etag: str, md5_hex: str) -> str:
     if not backend.traits.etag_is_md5:
         return md5_hex
     if md5_hex and md5_hex != backend_etag:
-        raise BackendUnavailable(backend.name, f"stored bytes with MD5 {backend_etag}, was sent {md5_hex}")
+        raise BytesDiffer(backend.name, f"stored bytes with MD5 {backend_etag}, was sent {md5_hex}")
     return backend_etag
 
 

@@ -215,6 +215,7 @@ DOMAIN_ERRORS: dict[type, Row] = {
     domain.NoSpace: _verbatim("InsufficientStorage"),
     domain.NoBackends: _verbatim("InsufficientStorage"),
     domain.NoBackendAccepts: _verbatim("InsufficientStorage"),
+    domain.BackendFenced: _verbatim("InsufficientStorage"),
     domain.ObjectTooLarge: _verbatim("InsufficientStorage"),
     domain.QuotaExceeded: _verbatim("InsufficientStorage"),
     # Whatever a backend said is ours to look into, not the client's: it may repeat, and SDKs do on 503.
@@ -223,6 +224,7 @@ DOMAIN_ERRORS: dict[type, Row] = {
     domain.BackendRejected: _plain("ServiceUnavailable", _RETRY_LATER),
     domain.BackendUnavailable: _plain("ServiceUnavailable", _RETRY_LATER),
     domain.BackendTimeout: _plain("ServiceUnavailable", _RETRY_LATER),
+    domain.BytesDiffer: _plain("ServiceUnavailable", _RETRY_LATER),
     domain.BackendThrottled: _plain("SlowDown", _RETRY_LATER),
     domain.NoCopyReadable: _plain("ServiceUnavailable", _RETRY_LATER),
     domain.AllBackendsFailed: _plain("ServiceUnavailable", _RETRY_LATER),
@@ -232,5 +234,11 @@ DOMAIN_ERRORS: dict[type, Row] = {
     domain.WriteLost: _plain("ServiceUnavailable", _RETRY_SOON),
     domain.SchemaTooNew: _plain("ServiceUnavailable", _RETRY_LATER),
     domain.Overloaded: _plain("SlowDown", _RETRY_SOON),
+    # No request of S3 raises these: the admin API has words of its own for them.
+    domain.NoSuchOperation: _plain("InternalError"),
+    domain.NoSuchBackend: _plain("InternalError"),
+    domain.BackendConfigured: _plain("InternalError"),
+    domain.OperationConflict: _plain("InternalError"),
+    domain.BackendInUse: _plain("InternalError"),
 }
 """Every error of the domain has its row; one without would be an InternalError by accident."""

@@ -84,6 +84,9 @@ class Metrics(Collector):
         self._dlq_depth = Gauge("s3o_cleanup_dlq_depth", "Deletions given up; a person decides")
         self._cleanup_processed = Counter("s3o_cleanup_queue_processed", "Deletions tried, by outcome: success, retry", ("status",))
 
+        self._moved_objects = Counter("s3o_moved_objects", "Copies moved by drains and rebalances", ("source", "target"))
+        self._moved_bytes = Counter("s3o_moved_bytes", "Bytes of copies moved by drains and rebalances", ("source", "target"))
+
         self._worker_runs = Counter("s3o_worker_runs", "Runs of background workers, by outcome: success, failure", ("worker", "status"))
         self._worker_items = Counter("s3o_worker_items", "What workers worked on, by outcome: done, failed", ("worker", "status"))
         self._worker_success = Gauge("s3o_worker_last_success_timestamp_seconds", "When the worker last succeeded (Unix time)", ("worker",))
@@ -176,6 +179,10 @@ class Metrics(Collector):
         if worker == "clean_up":
             self._cleanup_processed.add(("success",), done)
             self._cleanup_processed.add(("retry",), failed)
+
+    def copy_moved(self, source: str, target: str, size_bytes: int) -> None:
+        self._moved_objects.add((source, target))
+        self._moved_bytes.add((source, target), size_bytes)
 
     # --- configuration -----------------------------------------------------------------------------------------------
 

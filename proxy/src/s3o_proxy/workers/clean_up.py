@@ -14,6 +14,7 @@ from s3o_proxy.backends.port import Backend, BackendSet
 from s3o_proxy.domain.cleanup import MAX_ATTEMPTS, next_try_ms
 from s3o_proxy.domain.errors import BackendError
 from s3o_proxy.domain.model import CleanupItem
+from s3o_proxy.domain.moving import MAX_SINGLE_PUT_BYTES
 from s3o_proxy.metadata.port import Metadata
 from s3o_proxy.workers.report import Report
 
@@ -29,9 +30,16 @@ class CleanUp:
     period_ms = 30_000
 
     def __init__(
-        self, metadata: Metadata, backends: BackendSet, owner: str, clock: Callable[[], int], concurrency: Callable[[], int]
+        self,
+        metadata: Metadata,
+        backends: BackendSet,
+        owner: str,
+        clock: Callable[[], int],
+        concurrency: Callable[[], int],
+        max_put_bytes: int = MAX_SINGLE_PUT_BYTES,
     ) -> None:
         self._metadata, self._backends, self._owner, self._clock, self._concurrency = metadata, backends, owner, clock, concurrency
+        self._max_put_bytes = max_put_bytes
 
     async def run_once(self) -> Report:
         items = await self._metadata.claim_cleanup(self._owner, self._clock(), CLAIM_MS, BATCH)
@@ -65,7 +73,8 @@ class CleanUp:
 
         async with asyncio.TaskGroup() as group:
             for item in items:
-                if item.reason.startswith("upload"):
+                # What was written beyond the size of one PUT was moved, by parts: whoever died meanwhile left an upload.
+                if item.reason.startswith("upload") or (item.reason == "reaped" and item.size_bytes > self._max_put_bytes):
                     group.create_task(abort(item))
         refused = await backend.delete_many([item.storage_key for item in items if item.item_id not in failures])
         failures.update({item.item_id: refused[item.storage_key] for item in items if item.storage_key in refused})

@@ -18,6 +18,11 @@ _MAX_BACKOFF_MS = 300_000
 _FIRST_BACKOFF_MS = 1_000
 
 
+class LeaseLost(DomainError):
+    def __init__(self, worker: str) -> None:
+        super().__init__(f"the lease of {worker} was lost while it ran: this process stood still for too long")
+
+
 class WorkerMeter(Protocol):
     def worker_ran(self, worker: str, *, failures: int, done: int, failed: int) -> None:
         """After each run; `failures`: consecutive failed runs, 0 after a good one."""
@@ -55,7 +60,7 @@ class Driver:
         try:
             if worker.singleton and not await self._hold_lease(worker):
                 return Report()
-            report = await worker.run_once()
+            report = await (self._run_leased(worker) if worker.singleton else worker.run_once())
         except Exception as error:
             causes = _leaves(error)
             # A database or a backend that is away is no bug: say so in a line, and come back later.
@@ -65,6 +70,21 @@ class Driver:
             return None
         self._meter.worker_ran(worker.name, failures=0, done=report.done, failed=report.failed)
         return report
+
+    async def _run_leased(self, worker: Worker) -> Report:
+        """Renew the lease for as long as the run takes. Whoever lost it stops: another one runs by now."""
+        running = asyncio.ensure_future(worker.run_once())
+        try:
+            while True:
+                done, _ = await asyncio.wait({running}, timeout=worker.period_ms / 1000)
+                if done:
+                    return running.result()
+                if not await self._hold_lease(worker):
+                    raise LeaseLost(worker.name)
+        finally:
+            if not running.done():
+                running.cancel()
+                await asyncio.wait({running})
 
     async def _hold_lease(self, worker: Worker) -> bool:
         return await self._metadata.acquire_lease(f"worker/{worker.name}", self._owner, self._clock(), 2 * worker.period_ms)

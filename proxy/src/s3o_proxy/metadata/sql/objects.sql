@@ -87,12 +87,14 @@ WHERE objects.ctid = ANY (ARRAY(
 RETURNING bucket, key
 
 -- put_intents --
--- Mention bytes before they are written.
+-- Mention bytes before they are written; none of whole objects on a backend that takes no new writes.
 INSERT INTO intents (write_id, backend, bucket, key, storage_key, size_bytes, owner, created_ms, upload_id, part_number)
 SELECT
     batch.write_id, batch.backend, batch.bucket, batch.key, batch.storage_key, batch.size_bytes, batch.owner, batch.created_ms,
     batch.upload_id, batch.part_number
 FROM {{batch(write_id text, backend text, bucket text, key text, storage_key text, size_bytes bigint, owner text, created_ms bigint, upload_id text, part_number integer)}}
+WHERE batch.upload_id <> '' OR NOT EXISTS (SELECT 1 FROM backends WHERE backends.name = batch.backend AND backends.fenced_by <> '')
+RETURNING write_id, backend
 
 -- reap_intents --
 -- Consume intents of writes whose owner's lease has ended.

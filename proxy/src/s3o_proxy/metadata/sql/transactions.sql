@@ -1,7 +1,10 @@
 -- lock_names --
--- Take the transaction's locks, 64 bits wide, in the one order that all processes keep.
-SELECT pg_advisory_xact_lock(wanted.id)
-FROM (SELECT DISTINCT hashtextextended(batch.name, 0) AS id FROM {{batch(name text)}} ORDER BY id) AS wanted
+-- Take the transaction's locks, 64 bits wide, in the one order that all processes keep; alone, or beside others who share them.
+SELECT CASE WHEN wanted.shared THEN pg_advisory_xact_lock_shared(wanted.id) ELSE pg_advisory_xact_lock(wanted.id) END
+FROM (
+    SELECT hashtextextended(batch.name, 0) AS id, bool_and(batch.shared) AS shared FROM {{batch(name text, shared boolean)}}
+    GROUP BY id ORDER BY id
+) AS wanted
 
 -- lock_names @sqlite --
 -- Nothing: one writer locks out all others.
@@ -9,7 +12,7 @@ SELECT batch.name FROM {{batch(name text)}} WHERE 0
 
 -- lock_backends --
 -- Hold the backends that are about to grant space, in name order.
-SELECT backends.name FROM backends
+SELECT backends.name, backends.fenced_by FROM backends
 WHERE backends.name {{among(name text)}}
 ORDER BY backends.name
 {{for_no_key_update}}

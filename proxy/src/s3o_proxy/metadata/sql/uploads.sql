@@ -5,7 +5,7 @@ WHERE uploads.bucket {{among(bucket text)}}
 GROUP BY uploads.bucket
 
 -- put_uploads --
--- Mention uploads before the backend is asked to create them.
+-- Mention uploads before the backend is asked to create them; none on a backend that takes no new writes.
 INSERT INTO uploads (
     upload_id, bucket, key, write_id, backend, storage_key, backend_upload_id, initiated_ms, headers, user_metadata, checksum_algorithm,
     checksum_type, state, owner
@@ -14,6 +14,8 @@ SELECT
     batch.upload_id, batch.bucket, batch.key, batch.write_id, batch.backend, batch.storage_key, batch.backend_upload_id, batch.initiated_ms,
     batch.headers, batch.user_metadata, batch.checksum_algorithm, batch.checksum_type, batch.state, ''
 FROM {{batch(upload_id text, bucket text, key text, write_id text, backend text, storage_key text, backend_upload_id text, initiated_ms bigint, headers text, user_metadata text, checksum_algorithm text, checksum_type text, state text)}}
+WHERE NOT EXISTS (SELECT 1 FROM backends WHERE backends.name = batch.backend AND backends.fenced_by <> '')
+RETURNING upload_id
 
 -- open_uploads --
 -- Record the backend's own ids.

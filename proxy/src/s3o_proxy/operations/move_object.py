@@ -1,0 +1,134 @@
+"""The move of one copy to another backend: reserve → transfer → commit, as any write.
+
+The bytes get a name of their own where they go, and are held against the object's content hash before their last piece is handed on.
+Readers see the old copy until the commit, and the new one from then on; an overwrite or a delete that comes first wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from s3o_proxy.backends.port import Backend
+from s3o_proxy.domain.errors import BackendError, BackendUnavailable, BytesDiffer, NoCopyReadable, OutcomeUnknown, WriteLost
+from s3o_proxy.domain.model import Copy, Intent, StoredObject
+from s3o_proxy.domain.moving import MAX_SINGLE_PUT_BYTES, Moved
+from s3o_proxy.domain.placement import MIN_PART_BYTES, Candidate
+from s3o_proxy.domain.storage_key import key_metadata
+from s3o_proxy.operations.context import Context
+from s3o_proxy.operations.copied_body import CopiedBody
+from s3o_proxy.operations.finish import finish
+from s3o_proxy.operations.write import StartedBody, abandon, due_ms, erase, forsake, new_intent, reserve
+from s3o_proxy.s3.checksums import combine_full_object
+
+_MAX_PARTS = 10_000
+
+
+async def move_copy(
+    context: Context, found: StoredObject, source: Copy, ranked: Sequence[Candidate], max_put_bytes: int = MAX_SINGLE_PUT_BYTES
+) -> Moved:
+    """Move `source` to the first of `ranked` that takes it. Raises MetadataError; what a backend does wrong is an outcome."""
+    failed: Moved | None = None
+    for candidate in ranked:
+        intent = new_intent(context, found, candidate.name, found.size_bytes)
+        if not (await reserve(context, intent, candidate)).granted:
+            continue
+        try:
+            moved = await _transfer_and_commit(context, found, source, intent, max_put_bytes)
+        except (BackendError, NoCopyReadable) as error:
+            failed = Moved("unreachable" if _is_unreachable(error) else "failed", candidate.name, str(error))
+            if isinstance(error, NoCopyReadable) or error.backend == source.backend:
+                break  # It cannot be read: another target would not help.
+            continue
+        except WriteLost as error:  # We stood still for longer than our lease.
+            failed = Moved("failed", candidate.name, str(error))
+            continue
+        return Moved("moved" if moved else "superseded", candidate.name)
+    return failed or Moved("no_room", error=f"no backend has {found.size_bytes} bytes left")
+
+
+async def _transfer_and_commit(context: Context, found: StoredObject, source: Copy, intent: Intent, max_put_bytes: int) -> bool:
+    body = StartedBody(CopiedBody(context, _read_first(found, source), None))
+    landed = False
+    try:
+        target = context.backends.get(intent.backend)
+        if found.size_bytes > max_put_bytes:
+            await _transfer_by_parts(context, target, found, source, intent, max_put_bytes)
+        else:
+            await _transfer(target, found, intent, body)
+        landed = True
+        moved = await finish(context.metadata.commit_move(found, source, intent, context.clock()))
+    except OutcomeUnknown:
+        forsake(context, intent.write_id, "move_unknown", context.clock())  # I8
+        raise
+    except WriteLost:
+        await finish(erase(context, intent))
+        raise
+    except BaseException as error:
+        # By parts there may be an upload on the backend, which this reason makes the cleanup abort.
+        reason = "upload_move_failed" if found.size_bytes > max_put_bytes else "move_failed"
+        await abandon(context, intent.write_id, reason, due_ms(context, error, body, landed=landed))
+        raise
+    context.wake_cleanup()
+    return moved
+
+
+async def _transfer(target: Backend, found: StoredObject, intent: Intent, source: StartedBody) -> None:
+    # The ETag of an object that was written in one piece is the MD5 of its bytes, so the target's can be held against it for nothing.
+    known_md5 = "" if "-" in found.etag else found.etag
+    if target.traits.etag_is_md5 and not known_md5:
+        source.body.want_md5()
+    stored = await target.put(
+        intent.storage_key,
+        source,
+        found.size_bytes,
+        content_type=found.description.headers.get("content-type", ""),
+        metadata=key_metadata(found.bucket, found.key, intent.write_id),
+    )
+    if not target.traits.etag_is_md5:
+        await _require_size(target, intent)
+    elif stored.etag != (known_md5 or source.body.md5_hex):
+        raise BytesDiffer(target.name, f"stored bytes with MD5 {stored.etag}, was sent {known_md5 or source.body.md5_hex}")
+
+
+async def _transfer_by_parts(
+    context: Context, target: Backend, found: StoredObject, source: Copy, intent: Intent, max_put_bytes: int
+) -> None:
+    """Beyond what one PUT takes. The parts become an object only after all of them together have the object's content hash."""
+    upload_id = await target.create_multipart(
+        intent.storage_key,
+        content_type=found.description.headers.get("content-type", ""),
+        metadata=key_metadata(found.bucket, found.key, intent.write_id),
+    )
+    part_bytes = max(MIN_PART_BYTES, min(max_put_bytes, -(-found.size_bytes // _MAX_PARTS)), min(max_put_bytes, 64 * 1024**2))
+    parts: list[tuple[int, str]] = []
+    hashes: list[tuple[str, int]] = []
+    for number, first in enumerate(range(0, found.size_bytes, part_bytes), start=1):
+        last = min(first + part_bytes, found.size_bytes) - 1
+        body = CopiedBody(context, _read_first(found, source), (first, last))
+        if target.traits.etag_is_md5:
+            body.want_md5()
+        stored = await target.upload_part(intent.storage_key, upload_id, number, body, body.size_bytes)
+        if target.traits.etag_is_md5 and stored.etag != body.md5_hex:
+            raise BytesDiffer(target.name, f"stored a part with MD5 {stored.etag}, was sent {body.md5_hex}")
+        parts.append((number, stored.etag))
+        hashes.append((body.content_hash, body.size_bytes))
+    if combine_full_object("CRC64NVME", hashes) != found.digests.content_hash:
+        raise BytesDiffer(source.backend, f"{found.key!r} does not match its content hash")
+    await target.complete_multipart(intent.storage_key, upload_id, parts)
+    await _require_size(target, intent)
+
+
+async def _require_size(target: Backend, intent: Intent) -> None:
+    there = await target.head(intent.storage_key)
+    if there.size_bytes != intent.size_bytes:
+        raise BytesDiffer(target.name, f"stored {there.size_bytes} of {intent.size_bytes} bytes")
+
+
+def _read_first(found: StoredObject, source: Copy) -> StoredObject:
+    """Any copy holds the bytes; the one that moves is asked first, so that what it costs falls where the plan said."""
+    return replace(found, copies=(source, *(copy for copy in found.copies if copy != source)))
+
+
+def _is_unreachable(error: BackendError | NoCopyReadable) -> bool:
+    return isinstance(error, NoCopyReadable) or (isinstance(error, BackendUnavailable) and not isinstance(error, BytesDiffer))

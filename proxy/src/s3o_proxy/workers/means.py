@@ -1,0 +1,45 @@
+"""What an operation is carried out with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from s3o_proxy.domain.model import Copy, StoredObject, Usage
+from s3o_proxy.domain.moving import Moved
+from s3o_proxy.domain.placement import Candidate, Strategy
+from s3o_proxy.metadata.port import Metadata
+
+Move = Callable[[StoredObject, Copy, Sequence[Candidate]], Awaitable[Moved]]
+"""Moves a copy to the first of the candidates that takes it; what goes wrong with a backend is an outcome."""
+
+
+class Placing(Protocol):
+    """Of the configuration of this moment: the backends in Pack order, how to choose among them, and which generation says so."""
+
+    @property
+    def candidates(self) -> Sequence[Candidate]: ...
+
+    @property
+    def strategy(self) -> Strategy: ...
+
+    @property
+    def generation(self) -> int: ...
+
+
+class OperationMeter(Protocol):
+    def copy_moved(self, source: str, target: str, size_bytes: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """`usage`: what the backends are believed to hold, for ranking alone."""
+
+    metadata: Metadata
+    move: Move
+    placing: Callable[[], Placing]
+    usage: Callable[[], Mapping[str, Usage]]
+    clock: Callable[[], int]
+    wake_cleanup: Callable[[], None]
+    meter: OperationMeter

@@ -1,0 +1,80 @@
+"""Carries out operations: each in a task of its own, until it is done, must wait, or was cancelled.
+
+One process does it at a time; when it dies, the next one that holds the lease goes on where the rows say. What stalled is looked at again
+after a while, and at once when the configuration changed: a backend or a quota may have been added.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Protocol
+
+from s3o_proxy.domain.operation import Kind, Operation
+from s3o_proxy.workers.drain import Drain
+from s3o_proxy.workers.journal import Ended
+from s3o_proxy.workers.means import Means
+from s3o_proxy.workers.report import Report
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN_MS = 15_000
+"""After an operation stalled."""
+_LOOK_FOR_NEW_S = 1.0
+
+
+class Run(Protocol):
+    async def run(self) -> Operation: ...
+
+
+class Start(Protocol):
+    def __call__(self, means: Means, operation: Operation, /) -> Run: ...
+
+
+RUNS: Mapping[Kind, Start] = {"Drain": Drain}
+
+
+class Operate:
+    name = "operate"
+    singleton = True
+    period_ms = 3_000
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._look_again: dict[str, tuple[int, int]] = {}
+        """Of a stalled operation: when it is due again, and the generation of the configuration it stalled under."""
+
+    async def run_once(self) -> Report:
+        """Until nothing more can be done now; what is asked for meanwhile is begun beside it."""
+        begun: dict[str, asyncio.Task[bool]] = {}
+        async with asyncio.TaskGroup() as group:
+            while True:
+                for operation in await self._means.metadata.active_operations():
+                    if operation.kind in RUNS and operation.operation_id not in begun and self._is_due(operation):
+                        begun[operation.operation_id] = group.create_task(self._carry_out(operation))
+                running = [task for task in begun.values() if not task.done()]
+                if not running:
+                    break
+                await asyncio.wait(running, timeout=_LOOK_FOR_NEW_S, return_when=asyncio.FIRST_COMPLETED)
+        ended = [task.result() for task in begun.values()]
+        return Report(done=sum(ended), failed=len(ended) - sum(ended))
+
+    def _is_due(self, operation: Operation) -> bool:
+        due_ms, generation = self._look_again.get(operation.operation_id, (0, 0))
+        return self._means.clock() >= due_ms or self._means.placing().generation != generation
+
+    async def _carry_out(self, operation: Operation) -> bool:
+        """False when it stalled."""
+        self._look_again.pop(operation.operation_id, None)
+        try:
+            reached = await RUNS[operation.kind](self._means, operation).run()
+        except Ended:
+            log.info("%s of %s was cancelled", operation.kind, operation.target)
+            return True
+        if (reached.state, reached.reason) != (operation.state, operation.reason):
+            log.info("%s of %s: %s %s", reached.kind, reached.target, reached.state, reached.reason, extra={"detail": reached.message})
+        if reached.state != "Stalled":
+            return True
+        self._look_again[operation.operation_id] = (self._means.clock() + LOOK_AGAIN_MS, self._means.placing().generation)
+        return False

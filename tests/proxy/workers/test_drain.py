@@ -1,0 +1,261 @@
+"""A drain empties a backend: nothing is lost, no read fails, no redundancy falls, and one that cannot go on says why."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from tests.support.stories import BytesBody, Stage, backend_config, open_stage
+
+from s3o_proxy.domain.errors import BackendUnavailable, NoBackendAccepts
+from s3o_proxy.domain.operation import Operation, Wish
+from s3o_proxy.s3.operation import (
+    CompleteMultipartUpload,
+    CopyObject,
+    CopySource,
+    CreateMultipartUpload,
+    DeleteObject,
+    GetObject,
+    PutObject,
+    UploadCreated,
+    UploadPart,
+)
+from s3o_proxy.workers.operate import LOOK_AGAIN_MS, Operate
+
+
+async def drain(stage: Stage, backend: str = "first", token: str = "t1") -> Operation:
+    return await stage.desk.ask(Wish("Drain", "uid", token, backend))
+
+
+async def now(stage: Stage, operation: Operation) -> Operation:
+    return await stage.desk.find(operation.operation_id)
+
+
+async def put(stage: Stage, count: int, size: int = 10) -> dict[str, bytes]:
+    contents = {f"key-{number}": bytes([number % 256]) * (size + number) for number in range(count)}
+    for key, content in contents.items():
+        await stage.perform(PutObject("photos", key), content)
+    return contents
+
+
+async def check(stage: Stage, contents: dict[str, bytes]) -> None:
+    for key, content in contents.items():
+        assert await stage.read(GetObject("photos", key)) == content, key
+
+
+async def test_a_drained_backend_is_empty_and_every_object_is_elsewhere(stage: Stage) -> None:
+    contents = await put(stage, 30)
+    operation = await drain(stage)
+    await stage.operate()
+    done = await now(stage, operation)
+    assert (done.state, done.reason) == ("Succeeded", "")
+    assert stage.backends["first"].objects == {}
+    assert len(stage.backends["second"].objects) == 30
+    size = sum(map(len, contents.values()))
+    assert (done.progress.objects_moved, done.progress.objects_remaining) == (30, 0)
+    assert (done.progress.bytes_moved, done.progress.bytes_total, done.progress.bytes_remaining) == (size, size, 0)
+    assert done.plan is not None
+    assert (done.plan.objects, done.plan.bytes, done.plan.fits, done.plan.required_bytes) == (30, size, True, size)
+    assert done.plan.backends["second"].bytes_in == done.plan.backends["first"].bytes_out == size
+    assert sum(size for _, _, size in stage.moves) == size
+    await check(stage, contents)
+
+
+async def test_an_empty_backend_is_drained_at_once(stage: Stage) -> None:
+    operation = await drain(stage)
+    await stage.operate(rounds=1)
+    assert (await now(stage, operation)).state == "Succeeded"
+
+
+async def test_writes_go_elsewhere_and_when_all_are_fenced_the_client_is_told(stage: Stage) -> None:
+    await drain(stage)
+    await stage.perform(PutObject("photos", "k"), b"data")
+    assert (len(stage.backends["first"].objects), len(stage.backends["second"].objects)) == (0, 1)
+    assert isinstance(await stage.perform(CreateMultipartUpload("photos", "u")), UploadCreated)
+    assert len(stage.backends["second"].uploads) == 1
+    await drain(stage, "second", "t2")
+    with pytest.raises(NoBackendAccepts):
+        await stage.perform(PutObject("photos", "k"), b"data")
+    with pytest.raises(NoBackendAccepts):
+        await stage.perform(CreateMultipartUpload("photos", "u"))
+
+
+async def test_a_cancelled_drain_stops_and_opens_the_backend(stage: Stage) -> None:
+    contents = await put(stage, 40)
+    operation = await drain(stage)
+    stall = stage.backends["second"].stall("put", nth=20)
+    working = asyncio.create_task(Operate(stage.means).run_once())
+    await stall.reached.wait()
+    await stage.desk.cancel(operation.operation_id)
+    stage.now_ms += 2_000
+    stall.release()
+    await working
+    left = len(await stage.metadata.copies_on("first", "", 100))
+    assert 0 < left < 40
+    assert (await now(stage, operation)).state == "Cancelled"
+    await stage.operate()
+    assert len(await stage.metadata.copies_on("first", "", 100)) == left
+    await stage.perform(PutObject("photos", "new"), b"data")
+    assert any(key.startswith("photos/new") for key in stage.backends["first"].objects)
+    await check(stage, contents)
+
+
+async def test_without_room_it_says_so_with_both_figures_and_goes_on_when_there_is_some(tmp_path: Path) -> None:
+    stage = await open_stage(tmp_path, [backend_config("first"), backend_config("second", quotaBytes=100)])
+    contents = await put(stage, 10, 20)
+    operation = await drain(stage)
+    worker = Operate(stage.means)
+    await stage.operate(worker)
+    stalled = await now(stage, operation)
+    assert (stalled.state, stalled.reason) == ("Stalled", "InsufficientCapacity")
+    assert stalled.plan is not None
+    used = await stage.used("first")
+    assert (stalled.plan.fits, stalled.plan.required_bytes) == (False, used.used_bytes)
+    assert stalled.plan.available_bytes == 100 - (await stage.used("second")).held_bytes < 20 + 10
+    assert str(used.used_bytes) in stalled.message
+    assert 0 < stalled.progress.objects_moved < 10
+    assert await stage.audit() == []
+    # Nothing changed: it is not tried again all the time.
+    calls = len(stage.backends["second"].calls)
+    await stage.operate(worker)
+    assert len(stage.backends["second"].calls) == calls
+    stage.configure(backend_config("first"), backend_config("second", quotaBytes=100), backend_config("third"))
+    await stage.operate(worker)
+    assert (await now(stage, operation)).state == "Succeeded"
+    assert (await stage.used("second")).held_bytes <= 100
+    await check(stage, contents)
+    assert await stage.audit() == []
+    await stage.metadata.close()
+
+
+async def test_a_backend_that_is_away_stalls_it_and_it_goes_on_when_that_is_back(stage: Stage) -> None:
+    contents = await put(stage, 3)
+    operation = await drain(stage)
+    for nth in (1, 2, 3):
+        stage.backends["first"].fail("get", nth=nth, error=BackendUnavailable("first", "no connection"))
+    worker = Operate(stage.means)
+    await worker.run_once()
+    stalled = await now(stage, operation)
+    assert (stalled.state, stalled.reason) == ("Stalled", "BackendUnreachable")
+    assert "no connection" in stalled.progress.last_error
+    assert stalled.progress.objects_failed == 3
+    stage.now_ms += LOOK_AGAIN_MS
+    await stage.operate(worker)
+    assert (await now(stage, operation)).state == "Succeeded"
+    await check(stage, contents)
+
+
+async def test_an_object_that_nobody_may_take_is_named(tmp_path: Path) -> None:
+    stage = await open_stage(tmp_path, [backend_config("first"), backend_config("second", maxObjectSizeBytes=50)])
+    await put(stage, 2)
+    await stage.perform(PutObject("photos", "large"), bytes(51))
+    operation = await drain(stage)
+    await stage.operate()
+    stalled = await now(stage, operation)
+    assert (stalled.state, stalled.reason) == ("Stalled", "ObjectTooLarge")
+    assert "photos/large" in stalled.message
+    assert (stalled.progress.objects_moved, stalled.progress.objects_remaining) == (2, 1)
+    assert stalled.plan is not None
+    assert not stalled.plan.fits
+    await stage.metadata.close()
+
+
+# --- races --------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rival", ["overwrite", "delete", "copy onto it"])
+async def test_who_changes_an_object_while_it_moves_wins(stage: Stage, rival: str) -> None:
+    await stage.perform(PutObject("photos", "k"), b"old")
+    await stage.perform(PutObject("photos", "other"), b"other")
+    operation = await drain(stage)
+    stall = stage.backends["second"].stall("put", at="done")
+    working = asyncio.create_task(Operate(stage.means).run_once())
+    await stall.reached.wait()
+    match rival:
+        case "overwrite":
+            await stage.perform(PutObject("photos", "k"), b"new")
+        case "delete":
+            await stage.perform(DeleteObject("photos", "k"))
+        case _:
+            await stage.perform(CopyObject("photos", "k", CopySource("photos", "other")))
+    stall.release()
+    await working
+    await stage.operate()
+    assert (await now(stage, operation)).state == "Succeeded"
+    if rival == "delete":
+        assert await stage.metadata.find_object("photos", "k") is None
+    else:
+        assert await stage.read(GetObject("photos", "k")) == (b"new" if rival == "overwrite" else b"other")
+
+
+async def test_a_reader_that_looked_before_the_move_reads_on_behind_it(stage: Stage) -> None:
+    """The old bytes are gone by the time it opens them, or breaks off in the middle of them: it follows the object."""
+    content = bytes(range(256)) * 4096
+    await stage.perform(PutObject("photos", "k"), content)
+    late = stage.backends["first"].stall("get")
+    reading = asyncio.create_task(stage.read(GetObject("photos", "k")))
+    await late.reached.wait()
+    await drain(stage)
+    await stage.operate()
+    assert stage.backends["first"].objects == {}
+    late.release()
+    assert await reading == content
+
+
+async def test_a_body_that_breaks_off_goes_on_from_where_the_object_lies_now(stage: Stage) -> None:
+    content = bytes(range(256)) * 4096
+    await stage.perform(PutObject("photos", "k"), content)
+    stage.backends["first"].cut_next_get(300_000)
+    answer = await stage.perform(GetObject("photos", "k"))
+    await drain(stage)
+    await stage.operate()
+    assert answer.body is not None  # type: ignore[union-attr]  # a GET has one
+    async with answer.body as pieces:  # type: ignore[union-attr]  # as above
+        assert b"".join([piece async for piece in pieces]) == content
+
+
+# --- what is not a copy yet ---------------------------------------------------------------------------------------------------------
+
+
+async def test_writes_that_began_before_are_waited_for_and_moved(stage: Stage) -> None:
+    stall = stage.backends["first"].stall("put")
+    writing = asyncio.create_task(stage.perform(PutObject("photos", "k"), b"data"))
+    await stall.reached.wait()
+    operation = await drain(stage)
+    await stage.operate()
+    waiting = await now(stage, operation)
+    assert (waiting.state, waiting.reason, waiting.progress.intents_remaining) == ("Running", "WaitingForWrites", 1)
+    stall.release()
+    await writing
+    await stage.operate()
+    assert (await now(stage, operation)).state == "Succeeded"
+    assert await stage.read(GetObject("photos", "k")) == b"data"
+
+
+async def test_uploads_there_may_be_completed_and_their_objects_are_moved(stage: Stage) -> None:
+    created = await stage.perform(CreateMultipartUpload("photos", "film"))
+    assert isinstance(created, UploadCreated)
+    upload_id = created.upload.upload_id
+    operation = await drain(stage)
+    await stage.operate()
+    waiting = await now(stage, operation)
+    assert (waiting.state, waiting.reason, waiting.progress.uploads_remaining) == ("Running", "WaitingForUploads", 1)
+    part = await stage.perform(UploadPart("photos", "film", upload_id, 1), b"reel")
+    body = f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{part.etag}</ETag></Part></CompleteMultipartUpload>"  # type: ignore[union-attr]  # PartWritten
+    await stage.perform(CompleteMultipartUpload("photos", "film", upload_id), BytesBody(body.encode()))
+    await stage.operate()
+    assert (await now(stage, operation)).state == "Succeeded"
+    assert await stage.read(GetObject("photos", "film")) == b"reel"
+    assert stage.backends["first"].objects == {}
+
+
+async def test_deletions_that_were_given_up_are_reported(stage: Stage) -> None:
+    await stage.perform(PutObject("photos", "k"), b"data")
+    await stage.perform(DeleteObject("photos", "k"))
+    (item,) = await stage.metadata.claim_cleanup("worker", stage.now_ms, 1, 10)
+    await stage.metadata.bury_cleanup(item.item_id, "AccessDenied", stage.now_ms)
+    operation = await drain(stage)
+    await stage.operate()
+    stalled = await now(stage, operation)
+    assert (stalled.state, stalled.reason, stalled.progress.last_error) == ("Stalled", "DeletionsFailed", "AccessDenied")
