@@ -49,7 +49,7 @@ REPORTED = [
         phase="Bound",
         bucketName="photos",
         endpoint="http://main.storage.svc:9000",
-        usage={"bytesUsed": 104857600, "objectCount": 733, "summary": "100Mi"},
+        usage={"bytesUsed": 104857600, "objectCount": 733, "size": "100Mi", "summary": "733 objects, 100Mi"},
         conditions=[condition("True")],
     ),
 ]

@@ -19,8 +19,10 @@ def cluster(bare_cluster: Cluster) -> Cluster:
 
 
 @pytest.fixture
-def namespace(cluster: Cluster) -> Namespace:
-    return Namespace(cluster, cluster.new_namespace())
+def namespace(cluster: Cluster) -> Iterator[Namespace]:
+    made = Namespace(cluster, cluster.new_namespace())
+    yield made
+    made.pods.close()
 
 
 @pytest.fixture

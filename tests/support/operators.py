@@ -13,10 +13,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tests.support.kube import Cluster
+from tests.support.pods import Pods
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "localhost/s3o-proxy:test"
@@ -161,12 +163,21 @@ class Namespace:
                 found[f"{kind} {item['metadata']['name']}"] = item["metadata"]["resourceVersion"]
         return found
 
+    @cached_property
+    def pods(self) -> Pods:
+        return Pods(self.cluster, self.name)
+
     def make_proxies_ready(self, name: str = "main") -> None:
-        """No controllers run here: what a Deployment's controller would write."""
+        """No controllers run here: what a Deployment's controller would write, and pods that serve whatever is written (`StandIn`)."""
         deployment = self.eventually("Deployment", f"{name}-proxy", lambda found: found is not None)
         count = deployment["spec"]["replicas"]
         counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), count)
         status = {"observedGeneration": deployment["metadata"]["generation"], **counts}
+        wanted = [f"{name}-proxy-{number}" for number in range(count)]
+        for surplus in set(self.pods.names()) - set(wanted):
+            self.pods.delete(surplus)
+        for pod in wanted:
+            self.pods.put(pod, deployment["spec"]["template"], self.pods.stand_in(name).port)
         self.patch("Deployment", f"{name}-proxy", {"status": status}, subresource="status")
 
     def eventually(self, kind: str, name: str, holds: Callable[[Any], bool], within_s: float = WITHIN_S) -> Object:

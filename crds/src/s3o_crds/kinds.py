@@ -102,7 +102,7 @@ KINDS = (
             Column("Bucket", ".status.bucketName"),
             _READY,
             Column("Objects", ".status.usage.objectCount", "integer"),
-            Column("Size", ".status.usage.summary"),
+            Column("Size", ".status.usage.size"),
             Column("Endpoint", ".status.endpoint", wide=True),
             _AGE,
         ),

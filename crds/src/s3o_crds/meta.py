@@ -175,8 +175,15 @@ class Status(Observation):
     """Ready, and what else is known."""
 
 
+class ConfigStatus(Observation):
+    generation: Annotated[int, Field(ge=1)] | None = None
+    """Number of a configuration of the proxies; only grows."""
+    digest: Annotated[str, Field(max_length=64)] | None = None
+    """Digest of what they are given."""
+
+
 class Usage(Observation):
-    """What is stored."""
+    """What is stored, as the proxies count it. The figures are of `updatedAt`, and renewed when what a person reads of them changes."""
 
     bytes_used: Annotated[int, Field(ge=0)] | None = None
     """Bytes of committed objects."""
@@ -184,8 +191,14 @@ class Usage(Observation):
     """The quota in bytes; absent when there is none."""
     object_count: Annotated[int, Field(ge=0)] | None = None
     """Number of objects."""
+    orphan_bytes: Annotated[int, Field(ge=0)] | None = None
+    """Bytes that no object needs any more, and that are still to be removed."""
+    size: Annotated[str, Field(max_length=32)] | None = None
+    """bytesUsed for people, such as 100Mi."""
     summary: Annotated[str, Field(max_length=128)] | None = None
-    """The same for people, such as 8.0Gi/20.0Gi (40%)."""
+    """All of it for people, such as 12.4Gi/20Gi (62%), or 733 objects, 100Mi."""
+    updated_at: datetime | None = None
+    """When it was counted."""
 
 
 class Metadata(Observation):

@@ -16,6 +16,8 @@ import time
 
 import kopf
 
+from s3o_operator.fleet.client import AdminClient
+from s3o_operator.fleet.watch import FleetWatch
 from s3o_operator.handlers.events import make_registry
 from s3o_operator.health import serve_health
 from s3o_operator.kube.client import Kube, connect
@@ -48,7 +50,9 @@ class Process:
         self.queue = WorkQueue(time.monotonic)
         self.intake = Intake(self.cache, self.queue)
         self.resync = Resync(kube, self.intake, settings.watched_namespace, settings.resync_s, time.monotonic)
-        self.reconciler = Reconciler(kube, self.cache, self.queue, self.metrics, settings.image)
+        self.client = AdminClient(self.metrics)
+        self.fleet = FleetWatch(self.client, self.cache, self.queue, time.monotonic)
+        self.reconciler = Reconciler(kube, self.cache, self.queue, self.metrics, self.fleet, settings.image)
         self.metrics.queue_keys.set_function(lambda: len(self.queue))
 
     def trouble(self) -> str:
@@ -67,6 +71,7 @@ class Process:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch())
             tasks.create_task(self.resync.run())
+            tasks.create_task(self.fleet.run())
             for _ in range(_WORKERS):
                 tasks.create_task(self.reconciler.run())
 
@@ -98,6 +103,7 @@ async def run(settings: Settings) -> int:
         return await _follow_and_lead(process)
     finally:
         await health.cleanup()
+        await process.client.close()
         await kube.close()
 
 

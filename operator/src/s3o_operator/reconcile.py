@@ -7,6 +7,7 @@ import logging
 from datetime import UTC, datetime
 
 from s3o_operator.apply.apply import apply
+from s3o_operator.fleet.watch import FleetWatch
 from s3o_operator.kube.client import Kube
 from s3o_operator.kube.errors import KubeError
 from s3o_operator.metrics import Metrics
@@ -26,11 +27,12 @@ class Refused(Exception):
 
 
 class Reconciler:
-    def __init__(self, kube: Kube, cache: Cache, queue: WorkQueue, metrics: Metrics, image: str) -> None:
+    def __init__(self, kube: Kube, cache: Cache, queue: WorkQueue, metrics: Metrics, fleet: FleetWatch, image: str) -> None:
         self._kube = kube
         self._cache = cache
         self._queue = queue
         self._metrics = metrics
+        self._fleet = fleet
         self._image = image
 
     async def run(self) -> None:
@@ -38,6 +40,8 @@ class Reconciler:
         while True:
             key = await self._queue.take()
             await self._attempt(key)
+            # Also when it failed: what was written until then is on its way to the pods.
+            self._fleet.look(key)
 
     async def _attempt(self, key: Key) -> None:
         """Whatever goes wrong with one key is that key's trouble, a mistake of ours included: the others go on."""
@@ -63,8 +67,9 @@ class Reconciler:
     async def reconcile(self, key: Key) -> str:
         """When it is due again (RFC 3339), or nothing. Raises KubeError for what may pass, Refused for what will not."""
         failures: tuple[str, ...] = ()
+        await self._fleet.meet(key)
         for _ in range(_MOST_PLANS):
-            planned = plan(observe(self._cache, key, self._image, failures=failures))
+            planned = plan(observe(self._cache, key, self._image, self._fleet.contacts(key), failures=failures))
             outcome = await apply(planned.statuses() if failures else planned, self._kube, self._cache, self._progress)
             if failures:
                 raise Refused("; ".join(failures))

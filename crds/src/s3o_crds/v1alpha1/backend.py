@@ -6,7 +6,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from s3o_crds.meta import CASecretRef, KeyPairRef, Observation, OrchestratorRef, Resource, Rule, Section, Status, Usage, immutable
+from s3o_crds.meta import (
+    CASecretRef,
+    ConfigStatus,
+    KeyPairRef,
+    Observation,
+    OrchestratorRef,
+    Resource,
+    Rule,
+    Section,
+    Status,
+    Usage,
+    immutable,
+)
 from s3o_crds.providers import NEEDS_REGION, Provider
 from s3o_crds.v1alpha1.operations import OperationPlan, Operations, Progress, Token
 from s3o_crds.values import LABEL_PATTERN, ByteSize, EndpointURL, Label, PhysicalBucket, PositiveDuration, Region
@@ -101,6 +113,8 @@ class StorageBackendStatus(Status):
     """The state in one word."""
     backend_name: Annotated[str, Field(max_length=63)] | None = None
     """Name under which it is served. Whoever has one stays attached, whatever spec.access of the orchestrator says later."""
+    config: ConfigStatus | None = None
+    """The first configuration that has this backend as it is now, and a digest of what it has of it. Ready when every proxy serves it."""
     usage: Usage | None = None
     """What is stored on this backend."""
     drain: Progress | None = None

@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from s3o_crds.meta import (
     GROUP,
+    ConfigStatus,
     KeyPairRef,
     Observation,
     OrchestratorRef,
@@ -183,6 +184,8 @@ class VirtualBucketStatus(Status):
     """A rotation that has been begun and not been finished."""
     config_map_name: Annotated[str, Field(max_length=253)] | None = None
     """ConfigMap that tells the application where the bucket is."""
+    config: ConfigStatus | None = None
+    """The first configuration that has this bucket as it is now, and a digest of what it has of it. Ready when every proxy serves it."""
     usage: Usage | None = None
     """What is stored in this bucket."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
-from s3o_crds.meta import CASecretRef, Observation, Resource, Rule, SecretKeyRef, Section, Status, Usage
+from s3o_crds.meta import CASecretRef, ConfigStatus, Observation, Resource, Rule, SecretKeyRef, Section, Status, Usage
 from s3o_crds.v1alpha1.access import Access
 from s3o_crds.values import DomainName, Duration, ObjectName, PositiveByteSize, PositiveDuration, Region
 
@@ -178,15 +178,10 @@ class ProxyStatus(Observation):
     """Proxies that exist; read by the scale subresource."""
     selector: Annotated[str, Field(max_length=1024)] | None = None
     """Labels of their pods; read by the scale subresource."""
+    config_up_to_date_replicas: Annotated[int, Field(ge=0, le=500)] | None = None
+    """Ready proxies that serve the configuration that was written last."""
     summary: Annotated[str, Field(max_length=64)] | None = None
     """Ready of wanted, such as 3/3."""
-
-
-class ConfigStatus(Observation):
-    generation: Annotated[int, Field(ge=1)] | None = None
-    """Number of the configuration that the proxies are given; only grows."""
-    digest: Annotated[str, Field(max_length=64)] | None = None
-    """sha256 over that configuration and the digests of its secret values."""
 
 
 class Count(Observation):
@@ -204,7 +199,7 @@ class S3OrchestratorStatus(Status):
     proxy: ProxyStatus | None = None
     """The proxies."""
     config: ConfigStatus | None = None
-    """The configuration that the proxies are given."""
+    """The configuration that the proxies are given, and the sha256 over it and the digests of its secret values."""
     endpoint: Annotated[str, Field(max_length=512)] | None = None
     """Where the proxies serve, within the cluster."""
     backends: Count | None = None

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from s3o_operator.observe.cache import Cache
 from s3o_operator.observe.intake import key_of
+from s3o_operator.plan.contacts import Contact
+from s3o_operator.plan.manifests.labels import INSTANCE
 from s3o_operator.plan.observed import Key, Object, Observed, Ref, ref_of
 
 _CHILDREN = ("ServiceAccount", "Secret", "PersistentVolumeClaim", "Deployment", "Service", "PodDisruptionBudget", "ConfigMap")
 
 
-def observe(cache: Cache, key: Key, image: str, *, failures: tuple[str, ...] = (), now: datetime | None = None) -> Observed:
+def observe(
+    cache: Cache,
+    key: Key,
+    image: str,
+    contacts: Mapping[str, Contact],
+    *,
+    failures: tuple[str, ...] = (),
+    now: datetime | None = None,
+) -> Observed:
     """All that stands in the namespace counts as live: a foreign object under a child's name must be seen."""
     seconds = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Observed(
@@ -23,8 +34,16 @@ def observe(cache: Cache, key: Key, image: str, *, failures: tuple[str, ...] = (
         buckets=_belonging(cache, "VirtualBucket", key),
         secrets=tuple(sorted(cache.of("Secret", key.namespace), key=ref_of)),
         live={ref_of(one): one for kind in _CHILDREN for one in cache.of(kind, key.namespace)},
+        pods=pods_of(cache, key),
+        contacts=contacts,
         failures=failures,
     )
+
+
+def pods_of(cache: Cache, key: Key) -> tuple[Object, ...]:
+    """By their labels. Whoever makes pods with such labels in this namespace could as well mount what ours are given."""
+    there = cache.of("Pod", key.namespace)
+    return tuple(sorted((pod for pod in there if (pod["metadata"].get("labels") or {}).get(INSTANCE) == key.name), key=ref_of))
 
 
 def _belonging(cache: Cache, kind: str, key: Key) -> tuple[Object, ...]:

@@ -6,6 +6,7 @@ https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from s3o_operator.plan.observed import Object
@@ -24,6 +25,16 @@ class Verdict:
     stalled: bool = False
 
 
+@dataclass(frozen=True)
+class Fact:
+    """One condition beside the four of every kind. `holds` None: it is not known."""
+
+    type: str
+    holds: bool | None
+    reason: str
+    message: str = ""
+
+
 def refused(reason: str, message: str) -> Verdict:
     return Verdict(ready=False, reason=reason, message=message, accepted=False, stalled=True)
 
@@ -32,27 +43,33 @@ def waiting(reason: str, message: str) -> Verdict:
     return Verdict(ready=False, reason=reason, message=message)
 
 
-def conditions(resource: Object, verdict: Verdict, now: str, *, reconciling: bool | None = None) -> list[Object]:
-    """A condition keeps its lastTransitionTime as long as its status does. `reconciling`: by default, neither ready nor stalled."""
+def conditions(
+    resource: Object, verdict: Verdict, now: str, *, reconciling: bool | None = None, beside: Sequence[Fact] = ()
+) -> list[Object]:
+    """The four, and the facts `beside` them. A condition keeps its lastTransitionTime as long as its status does.
+
+    `reconciling`: by default, neither ready nor stalled.
+    """
     at_work = reconciling if reconciling is not None else not verdict.ready and not verdict.stalled
     facts = [
-        ("Accepted", verdict.accepted, *(("Accepted", "") if verdict.accepted else (verdict.reason, verdict.message))),
-        ("Ready", verdict.ready, verdict.reason, verdict.message),
-        ("Reconciling", at_work, *((verdict.reason, verdict.message) if at_work else ("Settled", ""))),
-        ("Stalled", verdict.stalled, *((verdict.reason, verdict.message) if verdict.stalled else ("NotStalled", ""))),
+        Fact("Accepted", verdict.accepted, *(("Accepted", "") if verdict.accepted else (verdict.reason, verdict.message))),
+        Fact("Ready", verdict.ready, verdict.reason, verdict.message),
+        Fact("Reconciling", at_work, *((verdict.reason, verdict.message) if at_work else ("Settled", ""))),
+        Fact("Stalled", verdict.stalled, *((verdict.reason, verdict.message) if verdict.stalled else ("NotStalled", ""))),
+        *beside,
     ]
     before = {one.get("type"): one for one in (resource.get("status") or {}).get("conditions") or []}
-    return [_condition(resource, before.get(kind), now, kind, holds, reason, message) for kind, holds, reason, message in facts]
+    return [_condition(resource, before.get(fact.type), now, fact) for fact in facts]
 
 
-def _condition(resource: Object, before: Object | None, now: str, kind: str, holds: bool, reason: str, message: str) -> Object:
-    status = "True" if holds else "False"
+def _condition(resource: Object, before: Object | None, now: str, fact: Fact) -> Object:
+    status = {True: "True", False: "False", None: "Unknown"}[fact.holds]
     unchanged = before is not None and before.get("status") == status
     return {
-        "type": kind,
+        "type": fact.type,
         "status": status,
-        "reason": reason,
-        "message": message[:_MOST_MESSAGE],
+        "reason": fact.reason,
+        "message": fact.message[:_MOST_MESSAGE],
         "observedGeneration": resource["metadata"]["generation"],
         "lastTransitionTime": before["lastTransitionTime"] if before is not None and unchanged else now,
     }

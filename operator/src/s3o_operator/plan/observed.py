@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from s3o_operator.plan.contacts import Contact
+
 Object = dict[str, Any]
 """A Kubernetes object as JSON. What lies in a cache or in an Observed is never changed in place."""
 
@@ -39,7 +41,8 @@ def ref_of(document: Mapping[str, Any]) -> Ref:
 class Observed:
     """`secrets`: every Secret that a resource may name. `live`: what stands under the names of children, foreign objects included.
 
-    `failures`: what the API server refused of the last plan, in words. `now`: RFC 3339, to the second.
+    `contacts`: what each pod said last, by its uid. `failures`: what the API server refused of the last plan, in words. `now`: RFC 3339, to
+    the second.
     """
 
     key: Key
@@ -50,4 +53,6 @@ class Observed:
     buckets: tuple[Object, ...] = field(default=(), repr=False)
     secrets: tuple[Object, ...] = field(default=(), repr=False)
     live: Mapping[Ref, Object] = field(default_factory=dict, repr=False)
+    pods: tuple[Object, ...] = field(default=(), repr=False)
+    contacts: Mapping[str, Contact] = field(default_factory=dict, repr=False)
     failures: tuple[str, ...] = ()

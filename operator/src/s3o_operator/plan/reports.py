@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from s3o_crds.compile import Compilation, Rejection
 from s3o_crds.v1alpha1 import StorageBackend, VirtualBucket
 from s3o_operator.plan.actions import SetStatus
-from s3o_operator.plan.conditions import Verdict, conditions, refused, waiting
+from s3o_operator.plan.conditions import Fact, Verdict, conditions, refused, waiting
 from s3o_operator.plan.drift import holds
+from s3o_operator.plan.health import backend_facts, backend_verdict, database_ready, degraded
 from s3o_operator.plan.manifests.labels import proxy_name, selector
 from s3o_operator.plan.manifests.service import endpoint_of
 from s3o_operator.plan.observed import Object, Observed, Ref, ref_of
 from s3o_operator.plan.reading import Reading
+from s3o_operator.plan.sync import Since, Sync
+from s3o_operator.plan.usage import backend_usage, bucket_usage, counting_report, total_usage
 
 
 @dataclass(frozen=True)
@@ -41,19 +44,22 @@ class _Fleet:
 
 
 def statuses(observed: Observed, reading: Reading, findings: Findings) -> Iterator[SetStatus]:
-    fleet = _fleet(observed)
-    served: dict[str, list[bool]] = {"StorageBackend": [], "VirtualBucket": []}
+    fleet, sync = _fleet(observed), Sync(observed, findings.compilation)
+    counts: dict[str, list[bool]] = {"StorageBackend": [], "VirtualBucket": []}
     parts: list[SetStatus] = []
     parsed: list[StorageBackend | VirtualBucket] = [*reading.backends, *reading.buckets]
     models = {Ref(one.kind, one.namespace, one.name): one for one in parsed}
     for ref, resource in sorted(reading.raw.items()):
         if ref.kind != "S3Orchestrator":
-            verdict = _verdict(ref, resource, observed, reading, findings, fleet)
-            served[ref.kind].append(verdict.ready)
-            parts.append(SetStatus(ref, resource["metadata"]["uid"], _part_status(resource, models.get(ref), verdict, observed, findings)))
+            model = models.get(ref)
+            since = sync.since(resource, model)
+            verdict = _verdict(ref, resource, model, since, observed, reading, findings, fleet, sync)
+            counts[ref.kind].append(verdict.ready)
+            status = _part_status(resource, model, since, verdict, observed, findings)
+            parts.append(SetStatus(ref, resource["metadata"]["uid"], status))
     orchestrator = observed.orchestrator
     if orchestrator is not None:
-        status = _orchestrator_status(observed, reading, findings, fleet, served)
+        status = _orchestrator_status(observed, reading, findings, fleet, sync, counts)
         parts.append(SetStatus(ref_of(orchestrator), orchestrator["metadata"]["uid"], status))
     resources = {**reading.raw} | ({ref_of(orchestrator): orchestrator} if orchestrator else {})
     return (part for part in parts if _differs(part.status, resources[part.ref].get("status") or {}))
@@ -74,60 +80,98 @@ def _fleet(observed: Observed) -> _Fleet:
     return _Fleet(wanted, counts[2], seen and counts == [wanted] * 3, gave_up[0].get("message", "") if gave_up else "")
 
 
-def _verdict(ref: Ref, resource: Object, observed: Observed, reading: Reading, findings: Findings, fleet: _Fleet) -> Verdict:
+def _verdict(
+    ref: Ref,
+    resource: Object,
+    model: StorageBackend | VirtualBucket | None,
+    since: Since | None,
+    observed: Observed,
+    reading: Reading,
+    findings: Findings,
+    fleet: _Fleet,
+    sync: Sync,
+) -> Verdict:
     if rejection := _rejection_of(ref, reading, findings):
         return refused(rejection.reason, rejection.message)
     if observed.orchestrator is None:
         return refused("OrchestratorNotFound", f"there is no S3Orchestrator {observed.key}")
-    if findings.compilation is None or findings.compilation.config is None:
+    if since is None:
         return waiting("OrchestratorNotReady", f"S3Orchestrator {observed.key} cannot be served now; its status says why")
     own_conflicts = [str(child) for child, owner in sorted(findings.conflicts.items()) if owner == resource["metadata"]["uid"]]
     if own_conflicts:
         return Verdict(ready=False, reason="NameConflict", message=_not_ours(own_conflicts), stalled=True)
     if not fleet.available:
         return waiting("WaitingForProxies", "no proxy is available yet")
-    return Verdict(ready=True, reason="Served", message="")
+    verdict = sync.served(resource, since)
+    if verdict.ready and isinstance(model, StorageBackend):
+        return backend_verdict(model.backend_name, observed) or verdict
+    return verdict
 
 
 def _part_status(
-    resource: Object, model: StorageBackend | VirtualBucket | None, verdict: Verdict, observed: Observed, findings: Findings
+    resource: Object,
+    model: StorageBackend | VirtualBucket | None,
+    since: Since | None,
+    verdict: Verdict,
+    observed: Observed,
+    findings: Findings,
 ) -> Object:
+    beside = backend_facts(model.backend_name, observed) if since and isinstance(model, StorageBackend) else []
     status: Object = {
         "observedGeneration": resource["metadata"]["generation"],
         "phase": "Failed" if verdict.stalled else "Pending",
-        "conditions": conditions(resource, verdict, observed.now),
+        "conditions": conditions(resource, verdict, observed.now, beside=beside),
     }
+    if since is not None:
+        status["config"] = since.as_status()
     if isinstance(model, StorageBackend) and verdict.ready:
         status["phase"] = "Cordoned" if model.spec.state == "Cordoned" else "Ready"
+    if isinstance(model, StorageBackend) and not verdict.ready and any(fact.holds is False for fact in beside):
+        status["phase"] = "Degraded"
     if isinstance(model, VirtualBucket):
         status["phase"] = "Bound" if verdict.ready else status["phase"]
         config = findings.compilation.config if findings.compilation else None
         if verdict.accepted and config is not None:
             status |= {"bucketName": model.bucket_name, "endpoint": endpoint_of(observed.key, config), "configMapName": model.name}
             status |= {} if model.spec.credentials else {"secretName": model.name}
-    # Figures of the store are reported by those who know them.
-    usage = (resource.get("status") or {}).get("usage")
+    usage = _part_usage(model, (resource.get("status") or {}).get("usage"), observed)
     return status | ({"usage": usage} if usage else {})
 
 
+def _part_usage(model: StorageBackend | VirtualBucket | None, before: Object | None, observed: Observed) -> Object | None:
+    """What was reported before, while nobody knows better."""
+    report = counting_report(observed)
+    if report and isinstance(model, StorageBackend) and (backend := report.backends.get(model.backend_name)):
+        return backend_usage(backend, before, observed.now)
+    if report and isinstance(model, VirtualBucket) and (bucket := report.buckets.get(model.bucket_name)):
+        return bucket_usage(bucket, before, observed.now)
+    return before
+
+
 def _orchestrator_status(
-    observed: Observed, reading: Reading, findings: Findings, fleet: _Fleet, served: Mapping[str, list[bool]]
+    observed: Observed, reading: Reading, findings: Findings, fleet: _Fleet, sync: Sync, counts: Mapping[str, list[bool]]
 ) -> Object:
     resource = observed.orchestrator or {}
     before = resource.get("status") or {}
-    verdict, phase = _orchestrator_verdict(observed, reading, findings, fleet)
+    verdict, phase = _orchestrator_verdict(observed, reading, findings, fleet, sync)
+    beside = [database_ready(observed), sync.condition()]
     status: Object = {
         "observedGeneration": resource["metadata"]["generation"],
         "phase": phase,
         "proxy": {
             "replicas": fleet.wanted,
             "selector": ",".join(f"{name}={value}" for name, value in sorted(selector(observed.key).items())),
+            "configUpToDateReplicas": sync.up_to_date(),
             "summary": fleet.summary,
         },
-        "backends": _count(served["StorageBackend"]),
-        "buckets": _count(served["VirtualBucket"]),
+        "backends": _count(counts["StorageBackend"]),
+        "buckets": _count(counts["VirtualBucket"]),
         "conditions": conditions(
-            resource, verdict, observed.now, reconciling=not verdict.stalled and not (verdict.ready and fleet.settled)
+            resource,
+            verdict,
+            observed.now,
+            reconciling=_at_work(verdict, fleet, beside),
+            beside=[*beside, degraded(verdict, phase, beside)],
         ),
     }
     config = findings.compilation.config if findings.compilation else None
@@ -135,10 +179,18 @@ def _orchestrator_status(
         status["config"] = {"generation": config.generation, "digest": config.digest}
         status["endpoint"] = endpoint_of(observed.key, config)
     kept = {name: before[name] for name in ("config", "endpoint", "usage") if name in before}
+    if report := counting_report(observed):
+        status["usage"] = total_usage(report.backends.values(), before.get("usage"), observed.now)
     return kept | status
 
 
-def _orchestrator_verdict(observed: Observed, reading: Reading, findings: Findings, fleet: _Fleet) -> tuple[Verdict, str]:
+def _at_work(verdict: Verdict, fleet: _Fleet, beside: list[Fact]) -> bool:
+    """Also while a change is on its way to the proxies, which serve meanwhile."""
+    on_its_way = any(fact.type == "ConfigInSync" and fact.holds is False for fact in beside)
+    return not verdict.stalled and not (verdict.ready and fleet.settled and not on_its_way)
+
+
+def _orchestrator_verdict(observed: Observed, reading: Reading, findings: Findings, fleet: _Fleet, sync: Sync) -> tuple[Verdict, str]:
     ref = Ref("S3Orchestrator", *observed.key)
     if "deletionTimestamp" in (observed.orchestrator or {"metadata": {}})["metadata"]:
         return waiting("Deleting", "it is being deleted"), "Deleting"
@@ -150,12 +202,15 @@ def _orchestrator_verdict(observed: Observed, reading: Reading, findings: Findin
         ("ApplyFailed", "; ".join(observed.failures)),
         ("NameConflict", _not_ours(conflicts) if conflicts else ""),
         ("RolloutStuck", fleet.stuck),
+        # While a rollout is under way, those that leave may well refuse what only their successors can take.
+        ("ConfigRefused", sync.refusal() if fleet.settled else ""),
     ]
     for reason, message in problems:
         if message:
             return Verdict(ready=False, reason=reason, message=message, stalled=True), "Degraded"
     if fleet.wanted == 0 and fleet.settled:
-        return Verdict(ready=False, reason="ScaledToZero", message="no proxy is wanted", stalled=True), "Pending"
+        # As wanted, and so ready, as a Deployment of none is: nothing is under way, and nobody need act.
+        return Verdict(ready=True, reason="ScaledToZero", message="no proxy is wanted, and none runs"), "Ready"
     if fleet.available < fleet.wanted or not fleet.wanted:
         return waiting("ProxiesNotReady", f"{fleet.summary} proxies are available"), "Degraded" if fleet.available else "Deploying"
     message = f"{fleet.summary} proxies are available"

@@ -1,0 +1,204 @@
+"""Visits to the pods: each is told to look at a new configuration, and asked what it serves and holds.
+
+A visit follows at once when something changed: the configuration, the token, or the pods. While they are not all at the configuration that
+was written, visits follow soon, then later and later: the mounted files take the kubelet a minute. At rest one follows now and then. What
+pods say reaches a plan through what is observed, and a key is worked on when it says something new.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import logging
+import random
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from s3o_operator.fleet.client import AdminClient, Peer
+from s3o_operator.fleet.errors import FleetError
+from s3o_operator.observe.cache import Cache
+from s3o_operator.observe.cluster import pods_of
+from s3o_operator.plan.contacts import Contact, is_ready, read_report, url_of
+from s3o_operator.plan.manifests.admin import admin_token_in
+from s3o_operator.plan.manifests.config import DIGEST, GENERATION
+from s3o_operator.plan.manifests.labels import admin_name, config_name
+from s3o_operator.plan.observed import Key, Object, Ref
+from s3o_operator.queue import WorkQueue
+
+_LOG = logging.getLogger(__name__)
+_VISITORS = 8
+_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+_REMEMBERED_CERTIFICATES = 3
+
+
+@dataclass(frozen=True)
+class Pace:
+    """In seconds. `figures_s`: how often mere figures are news."""
+
+    soon_s: float = 0.5
+    growth: float = 1.3
+    latest_s: float = 10.0
+    rest_s: float = 20.0
+    figures_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What there is to visit, and what it should serve. `wanted`: generation and digest of the configuration that was written."""
+
+    peers: Mapping[str, Peer] = field(default_factory=dict)
+    """By uid of the pod."""
+    ready: frozenset[str] = frozenset()
+    wanted: tuple[int, str] = (0, "")
+
+
+@dataclass
+class _Fleet:
+    """`told`: the contacts that plans are made of. `at`: when figures were told last."""
+
+    target: _Target
+    told: Mapping[str, Contact] = field(default_factory=dict)
+    at: float = float("-inf")
+    visits: int = 0
+    """Since the target changed."""
+
+
+class FleetWatch:
+    def __init__(self, client: AdminClient, cache: Cache, queue: WorkQueue, now: Callable[[], float], pace: Pace | None = None) -> None:
+        self._client = client
+        self._cache = cache
+        self._queue = queue
+        self._now = now
+        self._pace = pace or Pace()
+        self._due = WorkQueue(now)
+        self._fleets: dict[Key, _Fleet] = {}
+        self._certificates: dict[Key, tuple[bytes, ...]] = {}
+
+    def contacts(self, key: Key) -> Mapping[str, Contact]:
+        """By uid of the pod."""
+        fleet = self._fleets.get(key)
+        return fleet.told if fleet else {}
+
+    def peers(self, key: Key) -> list[Peer]:
+        """The pods that are ready, for what any of them can do."""
+        target = self._target(key)
+        return [peer for uid, peer in target.peers.items() if uid in target.ready]
+
+    async def meet(self, key: Key) -> None:
+        """Before a plan: ask the pods that were never asked, so that nothing is reported as unknown that only we do not know yet."""
+        target = self._target(key)
+        fleet = self._fleets.get(key) or _Fleet(target)
+        strangers = {uid: peer for uid, peer in target.peers.items() if uid not in fleet.told}
+        if strangers:
+            heard = await self._ask_all(strangers, fleet.told, target.wanted)
+            self._fleets.setdefault(key, fleet).told = {**fleet.told, **heard}
+
+    def look(self, key: Key) -> None:
+        """After anything was done about a key: visit its pods now, if there is a reason."""
+        target, fleet = self._target(key), self._fleets.get(key)
+        if fleet is None and not target.peers:
+            return
+        if fleet is None or target != fleet.target or not fleet.visits:
+            fleet = self._fleets.setdefault(key, _Fleet(target))
+            fleet.target, fleet.visits = target, 0
+            self._due.add(key)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(_VISITORS):
+                tasks.create_task(self._visit_those_that_are_due())
+
+    async def _visit_those_that_are_due(self) -> None:
+        while True:
+            key = await self._due.take()
+            pause_s: float | None = self._pace.latest_s
+            try:
+                pause_s = await self.visit(key)
+            except Exception:  # noqa: BLE001  the border: one orchestrator's pods must not end the visits to all others
+                _LOG.exception("S3Orchestrator %s: its pods cannot be visited, by a mistake of the operator", key)
+            self._due.done(key)
+            if pause_s is not None:
+                self._due.add_after(key, pause_s * random.uniform(0.8, 1.2))  # noqa: S311  so that a fleet is not asked in step; no secret
+
+    async def visit(self, key: Key) -> float | None:
+        """Ask every pod once. Returns after how many seconds to come again; None when nobody is left to ask."""
+        target, fleet = self._target(key), self._fleets.get(key)
+        if fleet is None or (not target.peers and not fleet.told):
+            self._fleets.pop(key, None)
+            self._certificates.pop(key, None)
+            return None
+        if target != fleet.target:
+            fleet.target, fleet.visits = target, 0
+        heard = await self._ask_all(target.peers, fleet.told, target.wanted)
+        self._tell(key, fleet, heard)
+        fleet.visits += 1
+        if all(_serves(contact, target.wanted) for contact in heard.values()):
+            return self._pace.rest_s
+        return min(self._pace.latest_s, self._pace.soon_s * self._pace.growth ** min(fleet.visits, 50))
+
+    async def _ask_all(self, peers: Mapping[str, Peer], before: Mapping[str, Contact], wanted: tuple[int, str]) -> dict[str, Contact]:
+        async with asyncio.TaskGroup() as tasks:
+            asked = {uid: tasks.create_task(self._ask(peer, before.get(uid, Contact()), wanted)) for uid, peer in peers.items()}
+        return {uid: task.result() for uid, task in asked.items()}
+
+    async def _ask(self, peer: Peer, before: Contact, wanted: tuple[int, str]) -> Contact:
+        try:
+            answer = await (self._client.status(peer) if _serves(before, wanted) else self._client.reload(peer))
+            return Contact(read_report(answer))
+        except (FleetError, ValueError) as error:
+            # What it served when it last spoke, it still serves, or something newer.
+            return Contact(before.report, str(error))
+
+    def _tell(self, key: Key, fleet: _Fleet, heard: Mapping[str, Contact]) -> None:
+        if heard == fleet.told:
+            return
+        if _without_figures(heard) != _without_figures(fleet.told) or self._now() - fleet.at >= self._pace.figures_s:
+            fleet.told, fleet.at = heard, self._now()
+            self._queue.add(key)
+
+    def _target(self, key: Key) -> _Target:
+        orchestrator = self._cache.get(Ref("S3Orchestrator", *key))
+        if orchestrator is None:
+            return _Target()
+        config = self._cache.get(Ref("Secret", key.namespace, config_name(key)))
+        token = admin_token_in(self._cache.get(Ref("Secret", key.namespace, admin_name(key))))
+        pods = [(pod, url) for pod in pods_of(self._cache, key) if (url := url_of(pod))] if token else []
+        certificates = self._known_certificates(key, orchestrator) if any(url.startswith("https:") for _, url in pods) else ()
+        peers = {pod["metadata"]["uid"]: Peer(pod["metadata"]["name"], url, token, certificates) for pod, url in pods}
+        return _Target(peers, frozenset(pod["metadata"]["uid"] for pod, _ in pods if is_ready(pod)), _written(config))
+
+    def _known_certificates(self, key: Key, orchestrator: Object) -> tuple[bytes, ...]:
+        """The one that pods are given now, and those that they were given before: they show it until they have seen the new one."""
+        name = str(((orchestrator["spec"].get("server") or {}).get("tls") or {}).get("secretName") or "")
+        known = self._certificates.get(key, ())
+        if (present := _fingerprint(self._cache.get(Ref("Secret", key.namespace, name)))) and present not in known[:1]:
+            known = self._certificates[key] = (present, *(one for one in known if one != present))[:_REMEMBERED_CERTIFICATES]
+        return known
+
+
+def _serves(contact: Contact, wanted: tuple[int, str]) -> bool:
+    report = contact.report
+    return report is not None and not contact.error and (wanted == (0, "") or (report.generation, report.digest) == wanted)
+
+
+def _without_figures(contacts: Mapping[str, Contact]) -> dict[str, Contact]:
+    return {uid: replace(contact, report=contact.report and contact.report.without_figures()) for uid, contact in contacts.items()}
+
+
+def _written(config: Object | None) -> tuple[int, str]:
+    annotations = ((config or {}).get("metadata") or {}).get("annotations") or {}
+    generation = annotations.get(GENERATION, "")
+    return (int(generation), annotations.get(DIGEST, "")) if generation.isdecimal() else (0, "")
+
+
+def _fingerprint(secret: Object | None) -> bytes:
+    """sha256 of the first certificate in `tls.crt`, which is the server's own; empty when there is none that makes sense."""
+    try:
+        text = base64.b64decode(((secret or {}).get("data") or {})["tls.crt"]).decode("ascii")
+        first = text[text.index(_BEGIN) : text.index(_END) + len(_END)]
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(first + "\n")).digest()
+    except (ValueError, KeyError):
+        return b""

@@ -1,0 +1,213 @@
+"""Pods are told of a new configuration and asked what they serve; what they say anew is work, and nothing else is."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
+
+import pytest
+from aiohttp import web
+from tests.operator.fleet.test_client import TOKEN, Handler, hangs, pod, says
+from tests.support import resources
+
+from s3o_operator.fleet.client import AdminClient
+from s3o_operator.fleet.watch import FleetWatch, Pace
+from s3o_operator.metrics import Metrics
+from s3o_operator.observe.cache import Cache
+from s3o_operator.plan.contacts import Contact
+from s3o_operator.plan.manifests.config import DIGEST, GENERATION
+from s3o_operator.plan.observed import Key, Object
+from s3o_operator.queue import WorkQueue
+
+KEY = Key("default", "main")
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class World:
+    """A cache that tests write to, pods that tests answer for, and the watch between them."""
+
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self.clock, self.cache, self.version = Clock(), Cache(), 0
+        self.queue = WorkQueue(self.clock)
+        self._stack = stack
+        client = AdminClient(Metrics(), timeout_s=0.3)
+        stack.push_async_callback(client.close)
+        self.watch = FleetWatch(client, self.cache, self.queue, self.clock, Pace(figures_s=30))
+        self.put(resources.orchestrator())
+        self.put(_secret("main-admin", {"token": TOKEN}))
+        self.write(1)
+
+    def put(self, document: Object) -> None:
+        self.version += 1
+        name = document["metadata"]["name"]
+        own = {"namespace": "default", "uid": f"uid-of-{name}", "resourceVersion": str(self.version)}
+        self.cache.put({**document, "metadata": {**document["metadata"], **own}})
+
+    def write(self, generation: int) -> None:
+        """A configuration of this number."""
+        document = _secret("main-config", {})
+        document["metadata"]["annotations"] = {GENERATION: str(generation), DIGEST: f"digest-{generation}"}
+        self.put(document)
+
+    async def add_pod(self, name: str, handler: Handler) -> None:
+        url = await self._stack.enter_async_context(pod(_answering(handler)))
+        labels = {"app.kubernetes.io/instance": "main", "app.kubernetes.io/component": "proxy"}
+        container = {"name": "proxy", "ports": [{"name": "s3", "containerPort": urlsplit(url).port}]}
+        conditions = [{"type": "Ready", "status": "True"}]
+        document: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}}
+        document |= {"spec": {"nodeName": "n", "containers": [container]}}
+        self.put(document | {"status": {"phase": "Running", "podIP": "127.0.0.1", "conditions": conditions}})
+
+    def contact(self, name: str) -> Contact:
+        return self.watch.contacts(KEY)[f"uid-of-{name}"]
+
+    async def work(self) -> bool:
+        """Whether the key was made work since the last time that this was asked."""
+        if not len(self.queue):
+            return False
+        self.queue.done(await self.queue.take())
+        return True
+
+
+class Pod:
+    """Serves generation `serves` until it is told to look, and then `mounted`. `asked`: paths, in order."""
+
+    def __init__(self, serves: int = 1) -> None:
+        self.serves = self.mounted = serves
+        self.objects = 0
+        self.asked: list[str] = []
+
+    async def __call__(self, request: web.Request) -> web.Response:
+        self.asked.append(request.path.rsplit("/", 1)[1])
+        if request.path.endswith("/reload"):
+            self.serves = self.mounted
+        backend = {"used": self.objects, "orphan": 0, "objects": self.objects, "quota": None}
+        return web.json_response({"generation": self.serves, "digest": f"digest-{self.serves}", "backends": {"one": backend}})
+
+
+def _answering(handler: Handler) -> Handler:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await handler(request)
+
+    return answer
+
+
+def _secret(name: str, values: dict[str, str]) -> Object:
+    data = {key: base64.b64encode(text.encode()).decode() for key, text in values.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        yield World(stack)
+
+
+async def test_before_a_first_plan_every_pod_is_asked(world: World) -> None:
+    await world.add_pod("p0", Pod())
+    await world.add_pod("p1", says(500, {"error": "a mistake"}))
+    await world.watch.meet(KEY)
+    first = world.contact("p0").report
+    assert first is not None
+    assert first.generation == 1
+    assert world.contact("p1").report is None
+    assert "a mistake" in world.contact("p1").error
+    assert not await world.work()
+
+
+async def test_a_new_configuration_is_told_until_it_is_served(world: World) -> None:
+    one = Pod()
+    await world.add_pod("p0", one)
+    await world.watch.meet(KEY)
+    world.watch.look(KEY)
+    assert await world.watch.visit(KEY) == Pace().rest_s
+    world.write(2)
+    assert await world.watch.visit(KEY) == pytest.approx(Pace().soon_s * Pace().growth)
+    one.mounted = 2
+    assert await world.watch.visit(KEY) == Pace().rest_s
+    assert one.asked == ["reload", "status", "reload", "reload"]
+    assert await world.work()
+
+
+async def test_visits_that_find_nothing_new_are_no_work(world: World) -> None:
+    one = Pod()
+    await world.add_pod("p0", one)
+    await world.watch.meet(KEY)
+    world.watch.look(KEY)
+    for _ in range(3):
+        await world.watch.visit(KEY)
+    assert not await world.work()
+
+
+async def test_figures_are_news_only_now_and_then(world: World) -> None:
+    one = Pod()
+    await world.add_pod("p0", one)
+    world.watch.look(KEY)
+    await world.watch.visit(KEY)
+    assert await world.work()
+    one.objects = 5
+    await world.watch.visit(KEY)
+    assert not await world.work()
+    world.clock.now = 31
+    await world.watch.visit(KEY)
+    assert await world.work()
+    report = world.contact("p0").report
+    assert report is not None
+    assert report.backends["one"].objects == 5
+
+
+async def test_a_pod_that_hangs_holds_up_no_other_and_keeps_what_it_said(world: World) -> None:
+    one = Pod()
+    await world.add_pod("p0", one)
+    await world.add_pod("p1", hangs)
+    world.watch.look(KEY)
+    await world.watch.visit(KEY)
+    assert world.contact("p0").report is not None
+    assert "no answer within" in world.contact("p1").error
+
+
+async def test_what_a_pod_served_it_serves_while_it_is_silent(world: World) -> None:
+    answers: list[Handler] = [says(200, {"generation": 1, "digest": "digest-1"}), says(200, {"generation": "garbage"})]
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        found = await answers[min(len(asked), 1)](request)
+        asked.append(request.path)
+        return found
+
+    asked: list[str] = []
+    await world.add_pod("p0", handler)
+    world.watch.look(KEY)
+    await world.watch.visit(KEY)
+    await world.watch.visit(KEY)
+    contact = world.contact("p0")
+    assert contact.report is not None
+    assert (contact.report.generation, contact.error) == (1, "a status without generation and digest")
+
+
+async def test_of_an_orchestrator_that_is_gone_nobody_is_asked(world: World) -> None:
+    one = Pod()
+    await world.add_pod("p0", one)
+    world.watch.look(KEY)
+    await world.watch.visit(KEY)
+    orchestrator = next(world.cache.all("S3Orchestrator"))
+    world.cache.remove(orchestrator)
+    world.watch.look(KEY)
+    await world.watch.visit(KEY)
+    assert await world.watch.visit(KEY) is None
+    assert (len(one.asked), world.watch.contacts(KEY), world.watch.peers(KEY)) == (1, {}, [])
+
+
+async def test_only_ready_pods_are_peers(world: World) -> None:
+    await world.add_pod("p0", Pod())
+    assert [peer.name for peer in world.watch.peers(KEY)] == ["p0"]
+    there = next(world.cache.all("Pod"))
+    world.put(there | {"status": there["status"] | {"conditions": []}})
+    assert world.watch.peers(KEY) == []

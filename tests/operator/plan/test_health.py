@@ -1,0 +1,59 @@
+"""What pods know of the database and of each backend becomes conditions; a backend that cannot be used is not ready."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.operator.plan.test_sync import condition, saying, settled, statuses, wanted
+
+from s3o_operator.plan.contacts import BackendReport
+from s3o_operator.plan.observed import Object, Observed
+
+
+def trying(seen: Observed, reason: str, problem: str = "as told") -> Observed:
+    checked = BackendReport(checked=True, reason=reason, problem=problem if reason else "")
+    return saying(seen, p1=replace(wanted(seen), backends={"one": checked}))
+
+
+def backend_of(seen: Observed) -> Object:
+    return statuses(seen)["StorageBackend"]
+
+
+def test_what_nobody_tried_is_unknown_and_takes_nothing_back() -> None:
+    (backend,) = settled().backends
+    assert condition(backend["status"], "Reachable")[:2] == ("Unknown", "NotYetTried")
+    assert condition(backend["status"], "Ready")[0] == "True"
+
+
+def test_a_backend_that_was_used_is_reachable_and_takes_our_credentials() -> None:
+    found = backend_of(trying(settled(), ""))
+    assert condition(found, "Reachable")[0] == "True"
+    assert condition(found, "CredentialsValid")[0] == "True"
+    assert condition(found, "Ready")[0] == "True"
+
+
+@pytest.mark.parametrize(
+    ("reason", "reachable", "valid", "stalled", "phase"),
+    [
+        ("CredentialsRefused", "True", "False", "True", "Degraded"),
+        ("BucketNotFound", "True", "Unknown", "True", "Failed"),
+        ("Refused", "True", "Unknown", "True", "Failed"),
+        ("Unreachable", "False", "Unknown", "False", "Degraded"),
+    ],
+)
+def test_a_backend_that_one_proxy_cannot_use_is_not_ready(reason: str, reachable: str, valid: str, stalled: str, phase: str) -> None:
+    found = backend_of(trying(settled(), reason, "403 InvalidAccessKeyId"))
+    assert condition(found, "Ready") == ("False", reason, "pod p1: 403 InvalidAccessKeyId")
+    assert condition(found, "Reachable")[0] == reachable
+    assert condition(found, "CredentialsValid")[0] == valid
+    assert (condition(found, "Stalled")[0], found["phase"]) == (stalled, phase)
+
+
+def test_the_database_is_as_ready_as_the_pods_say() -> None:
+    seen = settled()
+    assert seen.orchestrator is not None
+    assert condition(seen.orchestrator["status"], "DatabaseReady")[:2] == ("True", "Connected")
+    found = statuses(saying(seen, p1=replace(wanted(seen), troubles=("the database is away",))))["S3Orchestrator"]
+    assert condition(found, "DatabaseReady") == ("False", "Unavailable", "pod p1: the database is away")
+    assert condition(found, "Degraded")[:2] == ("True", "DatabaseUnavailable")
