@@ -20,6 +20,8 @@ from typing import Any
 from tests.support.kube import Cluster
 from tests.support.pods import Pods
 
+from s3o_operator.kube.kinds import WATCHED
+
 ROOT = Path(__file__).parents[2]
 IMAGE = "localhost/s3o-proxy:test"
 WITHIN_S = 20.0
@@ -50,6 +52,17 @@ def authorize(cluster: Cluster, namespace: str, folder: Path) -> Path:
             {"apiVersion": f"{api}/v1", "kind": "RoleBinding", "metadata": {"name": kind.lower()}, "roleRef": ref, "subjects": [account]}
         )
     cluster.apply(documents, namespace)
+    return kubeconfig_of(cluster, "operator", namespace, folder)
+
+
+def authorize_everywhere(cluster: Cluster, folder: Path) -> Path:
+    """The kubeconfig of a ServiceAccount that has the shipped ClusterRole in all namespaces: made once, for tests with many namespaces."""
+    namespace = cluster.new_namespace()
+    account = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
+    ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "s3orchestrator-operator"}
+    binding = {"apiVersion": f"{ref['apiGroup']}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": f"operator-of-{namespace}"}}
+    documents: list[Object] = [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "operator"}}]
+    cluster.apply([*documents, {**binding, "roleRef": ref, "subjects": [account]}], namespace)
     return kubeconfig_of(cluster, "operator", namespace, folder)
 
 
@@ -136,7 +149,7 @@ class Namespace:
     name: str
 
     def path(self, kind: str, name: str = "") -> str:
-        base = f"{_BASES[kind][0]}/namespaces/{self.name}/{_BASES[kind][1]}"
+        base = f"{BASES[kind][0]}/namespaces/{self.name}/{BASES[kind][1]}"
         return f"{base}/{name}" if name else base
 
     def get(self, kind: str, name: str) -> Object | None:
@@ -146,6 +159,14 @@ class Namespace:
         response.raise_for_status()
         found: Object = response.json()
         return found
+
+    def list(self, kind: str) -> list[Object]:
+        listed: Object = self.cluster.api.get(self.path(kind)).raise_for_status().json()
+        return [{"kind": kind, **item} for item in listed["items"]]
+
+    def create(self, document: Object) -> Object:
+        made: Object = self.cluster.api.post(self.path(document["kind"]), json=document).raise_for_status().json()
+        return made
 
     def patch(self, kind: str, name: str, change: Object, *, subresource: str = "") -> None:
         url = self.path(kind, name) + (f"/{subresource}" if subresource else "")
@@ -158,8 +179,8 @@ class Namespace:
     def versions(self) -> dict[str, str]:
         """Name → resourceVersion of everything of every kind that the operator may write, Leases left out."""
         found = {}
-        for kind in _BASES:
-            for item in self.cluster.api.get(self.path(kind)).raise_for_status().json()["items"]:
+        for kind in BASES:
+            for item in self.list(kind):
                 found[f"{kind} {item['metadata']['name']}"] = item["metadata"]["resourceVersion"]
         return found
 
@@ -192,19 +213,8 @@ class Namespace:
             time.sleep(0.05)  # an API server is asked, not waited for
 
 
-_OURS = "/apis/s3orchestrator.io/v1alpha1"
-_BASES = {
-    "S3Orchestrator": (_OURS, "s3orchestrators"),
-    "StorageBackend": (_OURS, "storagebackends"),
-    "VirtualBucket": (_OURS, "virtualbuckets"),
-    "Secret": ("/api/v1", "secrets"),
-    "ConfigMap": ("/api/v1", "configmaps"),
-    "Service": ("/api/v1", "services"),
-    "ServiceAccount": ("/api/v1", "serviceaccounts"),
-    "PersistentVolumeClaim": ("/api/v1", "persistentvolumeclaims"),
-    "Deployment": ("/apis/apps/v1", "deployments"),
-    "PodDisruptionBudget": ("/apis/policy/v1", "poddisruptionbudgets"),
-}
+BASES = {kind.name: (kind.base, kind.plural) for kind in WATCHED if kind.name != "Pod"}
+"""Kind → where it stands in the API: of all that the operator may write, and of what it reads."""
 
 
 def condition(resource: Object | None, kind: str) -> tuple[str, str]:

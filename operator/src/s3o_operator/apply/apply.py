@@ -1,13 +1,19 @@
-"""Carry out a plan. What the API server answers goes into the cache at once, so that the next plan does not repeat what was just done."""
+"""Carry out a plan. What the API server answers goes into the cache at once, so that the next plan does not repeat what was just done.
+
+Actions are carried out one by one, in their order, but for those that nothing else waits for: what belongs to single buckets, and the
+statuses of single backends and buckets. Of these, neighbours go together, a few at a time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from s3o_operator.apply.mint import mint_keys, mint_token
 from s3o_operator.kube.client import Kube
-from s3o_operator.kube.errors import Conflict, Forbidden, Gone, Invalid
+from s3o_operator.kube.errors import Conflict, Forbidden, Gone, Invalid, KubeError
 from s3o_operator.observe.cache import Cache
 from s3o_operator.plan.actions import Action, Delete, Ensure, Latch, MintKeys, MintToken, Plan, SetStatus
 from s3o_operator.plan.manifests.labels import is_ours
@@ -23,21 +29,61 @@ class Outcome:
 
 
 Progress = Callable[[Action], None]
+_IN_FLIGHT = 16
+"""Measured: the API server is the limit from here on."""
 
 
 async def apply(plan: Plan, kube: Kube, cache: Cache, progress: Progress) -> Outcome:
-    """Raises KubeError for what may pass by itself. A status is written only when all before it has been."""
-    again = False
-    failures: list[str] = []
-    for action in plan.actions:
-        if isinstance(action, SetStatus) and (again or failures):
+    """Raises KubeError for what may pass by itself. Statuses are written only when all before them was carried out."""
+    run = _Run(kube, cache, progress)
+    for reports, actions in itertools.groupby(plan.actions, lambda action: isinstance(action, SetStatus)):
+        if reports and (run.again or run.failures):
             break
-        try:
-            again |= await _carry_out(action, kube, cache)
-            progress(action)
-        except (Forbidden, Invalid) as error:
-            failures.append(str(error))
-    return Outcome(again, tuple(failures))
+        for _, together in itertools.groupby(enumerate(actions), lambda numbered: _group(*numbered)):
+            await run.all_of(action for _, action in together)
+    return Outcome(run.again, tuple(run.failures))
+
+
+def _group(number: int, action: Action) -> int | str:
+    """Neighbours of one group go together; a number is a group of one."""
+    match action:
+        case SetStatus(ref):
+            # An orchestrator sums up what is said of its parts, and comes after them.
+            return "statuses" if ref.kind != "S3Orchestrator" else number
+        case Ensure(manifest):
+            owners = manifest["metadata"].get("ownerReferences", [])
+            return "of buckets" if owners and owners[0]["kind"] == "VirtualBucket" else number
+    return number
+
+
+@dataclass
+class _Run:
+    kube: Kube
+    cache: Cache
+    progress: Progress
+    again: bool = False
+    failures: list[str] = field(default_factory=list)
+
+    async def all_of(self, actions: Iterable[Action]) -> None:
+        """When one may not have taken effect, no other is begun; those that are under way are ended first. Raises KubeError."""
+        waiting, broken = iter(actions), list[KubeError]()
+        async with asyncio.TaskGroup() as lanes:
+            for action in itertools.islice(waiting, _IN_FLIGHT):
+                lanes.create_task(self._lane(itertools.chain([action], waiting), broken))
+        if broken:
+            raise broken[0]
+
+    async def _lane(self, waiting: Iterator[Action], broken: list[KubeError]) -> None:
+        for action in waiting:
+            try:
+                self.again |= await _carry_out(action, self.kube, self.cache)
+                self.progress(action)
+            except (Forbidden, Invalid) as error:
+                self.failures.append(str(error))
+            except KubeError as error:
+                broken.append(error)
+            if broken:
+                return
 
 
 async def _carry_out(action: Action, kube: Kube, cache: Cache) -> bool:

@@ -31,6 +31,8 @@ async def connect() -> Kube:
             await config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # as above
     except config.ConfigException as error:
         raise KubeError(f"no way to reach the API server: {error}") from None
+    # Otherwise a thread reads ~/.netrc, and another the environment's proxies, for every single request.
+    settings.client_session_kwargs = {"trust_env": False}
     return Kube(client.ApiClient(settings))
 
 

@@ -24,11 +24,13 @@ def difference(wanted: Object, live: Object | None) -> str:
 
 def holds(wanted: Any, live: Any) -> bool:
     """An absent field, an empty one and none at all are the same."""
+    if wanted == live:  # as most of what is compared: told at the speed of C
+        return True
     if isinstance(wanted, Mapping):
         return isinstance(live, Mapping | None) and all(holds(value, (live or {}).get(name)) for name, value in wanted.items())
     if isinstance(wanted, list):
         return isinstance(live, list | None) and _list_holds(wanted, live or [])
-    return bool(wanted == live)
+    return False
 
 
 def _list_holds(wanted: Sequence[Any], live: Sequence[Any]) -> bool:

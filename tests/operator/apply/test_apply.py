@@ -1,0 +1,178 @@
+"""A plan is carried out in order, a few at a time where order does not matter; and whoever is killed half-way is followed by one who
+finishes, without doing anything twice."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from tests.support import resources
+from tests.support.inline_operator import InlineOperator, Mortal, inline_operator, until_killed
+from tests.support.kube import Cluster
+from tests.support.operators import Namespace, Object, authorize_everywhere, condition
+from tests.support.pictures import children, reports
+
+from s3o_operator.reconcile import Refused
+
+POSTGRES = {"driver": "Postgres", "host": "db", "database": "s3o", "user": "s3o"}
+
+
+def from_nothing(namespace: Namespace) -> None:
+    documents = [
+        resources.key_pair("backend-keys"),
+        resources.backend("one"),
+        resources.backend("two"),
+        generated("photos"),
+        generated("music"),
+    ]
+    for document in [*documents, resources.orchestrator(database=POSTGRES, proxy={"replicas": 3})]:
+        namespace.create(document)
+
+
+def generated(name: str) -> Object:
+    return resources.bucket(name, credentials=resources.REMOVED)
+
+
+def a_bucket_more_and_a_backend_less(namespace: Namespace) -> None:
+    namespace.create(generated("late"))
+    namespace.delete("StorageBackend", "two")
+
+
+def one_proxy_and_new_keys(namespace: Namespace) -> None:
+    namespace.patch("S3Orchestrator", "main", {"spec": {"proxy": {"replicas": 1}}})
+    namespace.patch("Secret", "backend-keys", {"stringData": {"AWS_SECRET_ACCESS_KEY": "rotated"}})
+
+
+def everything_lost_but_what_outlives(namespace: Namespace) -> None:
+    """As after a restore of the custom resources alone."""
+    for kind in ("Deployment", "Secret", "ConfigMap", "Service"):
+        for item in namespace.list(kind):
+            name = item["metadata"]["name"]
+            if name not in ("backend-keys", "main-registry") and item["metadata"].get("ownerReferences"):
+                namespace.delete(kind, name)
+
+
+@dataclass(frozen=True)
+class Change:
+    before: tuple[Callable[[Namespace], None], ...]
+    makes: Callable[[Namespace], None]
+
+
+CHANGES = [
+    Change((), from_nothing),
+    Change((from_nothing,), a_bucket_more_and_a_backend_less),
+    Change((from_nothing,), one_proxy_and_new_keys),
+    Change((from_nothing,), everything_lost_but_what_outlives),
+]
+
+
+@dataclass
+class Scene:
+    """A namespace in which the change has just been made."""
+
+    cluster: Cluster
+    kubeconfig: Path
+    change: Change = Change((), from_nothing)
+
+    async def set(self) -> Namespace:
+        namespace = Namespace(self.cluster, self.cluster.new_namespace())
+        for step in self.change.before:
+            step(namespace)
+            async with self.operator(namespace) as operator:
+                await operator.settle()
+        self.change.makes(namespace)
+        return namespace
+
+    def operator(self, namespace: Namespace, dies_at: int = 0, *, after: bool = False) -> AbstractAsyncContextManager[InlineOperator]:
+        return inline_operator(self.kubeconfig, namespace.name, dies_at, after=after)
+
+
+@pytest.fixture(scope="module")
+def scene(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return Scene(cluster, authorize_everywhere(cluster, tmp_path_factory.mktemp("kubeconfigs")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.makes.__name__)
+async def test_killed_at_any_write_it_ends_as_if_it_had_not_been(change: Change, after: bool, scene: Scene) -> None:
+    scene = replace(scene, change=change)
+    namespace = await scene.set()
+    async with scene.operator(namespace) as operator:
+        await operator.settle()
+    boundaries, wanted, told = len(operator.mortal.writes), children(namespace), reports(namespace)
+    assert boundaries > 3
+    for boundary in range(1, boundaries + 1):
+        namespace = await scene.set()
+        async with scene.operator(namespace, boundary, after=after) as operator:
+            # Writes under way together come in any order, and a successor may need fewer.
+            was_killed = await until_killed(operator)
+            assert was_killed or boundary > boundaries - 3
+        async with scene.operator(namespace) as successor:
+            await successor.settle()
+        where = f"killed {'after' if after else 'before'} write {boundary} of {boundaries}: {operator.mortal.died_at}"
+        assert children(namespace) == wanted, where
+        assert reports(namespace) == told, where
+        assert_minted_once(namespace, [operator.mortal, successor.mortal], where)
+
+
+def assert_minted_once(namespace: Namespace, lives: list[Mortal], where: str) -> None:
+    """Whatever was ever sent as the key pair of a bucket is the one that it has now: none is made twice, none is given out early."""
+    registry = entries_in(namespace.get("Secret", "main-registry") or {})
+    for _, _, body in [write for mortal in lives for write in mortal.writes]:
+        if not isinstance(body, dict) or body.get("kind") != "Secret":
+            continue
+        if body["metadata"]["name"] == "main-registry":
+            assert entries_in(body).items() <= registry.items(), where
+        elif "AWS_ACCESS_KEY_ID" in (body.get("data") or {}):
+            key = base64.b64decode(body["data"]["AWS_ACCESS_KEY_ID"]).decode()
+            assert registry[body["metadata"]["name"]] == key, where
+
+
+def entries_in(registry: Object) -> dict[str, str]:
+    """Bucket → access key id."""
+    entries = [json.loads(base64.b64decode(text)) for text in (registry.get("data") or {}).values()]
+    return {entry["name"]: entry["accessKeyId"] for entry in entries}
+
+
+async def test_the_operator_writes_several_children_of_buckets_at_a_time_and_statuses_last(scene: Scene) -> None:
+    namespace = await scene.set()
+    for number in range(30):
+        namespace.create(generated(f"more-{number:02}"))
+    async with scene.operator(namespace) as operator:
+        await operator.round()
+    written = [(path, (body["kind"], body["metadata"]["name"])) for _, path, body in operator.mortal.writes]
+    first_status = next(number for number, (path, _) in enumerate(written) if path.endswith("/status"))
+    assert all(path.endswith("/status") for path, _ in written[first_status:])
+    assert written[-1][0].endswith("/s3orchestrators/main/status")
+    names = [name for _, name in written]
+    mounted = {("Secret", "main-registry"), ("Secret", "main-admin"), ("Secret", "main-config"), ("ServiceAccount", "main-proxy")}
+    assert mounted <= set(names[: names.index(("Deployment", "main-proxy"))])
+    assert 4 < operator.mortal.most_in_flight <= 16
+
+
+async def test_one_child_that_is_refused_keeps_no_other_from_being_made_and_reported(scene: Scene) -> None:
+    namespace = await scene.set()
+    async with scene.operator(namespace) as operator:
+        operator.mortal.refused = "/configmaps/music"
+        with pytest.raises(Refused, match="injected"):
+            await operator.round()
+    assert namespace.get("ConfigMap", "photos")
+    assert namespace.get("Secret", "music")
+    assert condition(namespace.get("S3Orchestrator", "main"), "Stalled") == ("True", "ApplyFailed")
+    assert condition(namespace.get("StorageBackend", "one"), "Accepted")[0] == "True"
+
+
+async def test_one_status_that_is_refused_keeps_no_other_from_being_written(scene: Scene) -> None:
+    namespace = await scene.set()
+    async with scene.operator(namespace) as operator:
+        operator.mortal.refused = "/virtualbuckets/music/status"
+        with pytest.raises(Refused, match="injected"):
+            await operator.round()
+    assert condition(namespace.get("VirtualBucket", "photos"), "Accepted")[0] == "True"
+    assert condition(namespace.get("S3Orchestrator", "main"), "Stalled") == ("True", "ApplyFailed")
