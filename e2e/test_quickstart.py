@@ -1,4 +1,4 @@
-"""docs/quickstart.md as its reader types it, and what the reader sees then."""
+"""docs/quickstart.md as its reader types it, and what the reader sees then. S3O_WRITE_GOLDEN=1 writes that into the page."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from e2e.kubectl import Kubectl
-from e2e.transcript import Step, differences, steps
+from e2e.transcript import Step, differences, rewritten, steps
 from tests.support.repository import ROOT, read
 
-BRING_UP, REPLAYED = steps(read("docs/quickstart.md"))[:2], steps(read("docs/quickstart.md"))[2:]
+PAGE = "docs/quickstart.md"
+BRING_UP, REPLAYED = steps(read(PAGE))[:2], steps(read(PAGE))[2:]
 
 
 def test_it_takes_fewer_than_ten_commands() -> None:
@@ -45,9 +46,12 @@ def printed(kubectl: Kubectl, kubeconfig: Path) -> dict[str, str]:
         if done.returncode != 0:
             kubectl.tell()
             pytest.fail(f"{command}\n{done.stdout}{done.stderr}")
+    if os.environ.get("S3O_WRITE_GOLDEN"):
+        (ROOT / PAGE).write_text(rewritten(read(PAGE), found))
     return found
 
 
 @pytest.mark.parametrize("step", REPLAYED, ids=lambda step: step.command[:40])
 def test_what_is_printed_is_what_the_page_shows(printed: dict[str, str], step: Step) -> None:
-    assert differences(step.printed, printed[step.command]) == [], printed[step.command]
+    (shown,) = [one.printed for one in steps(read(PAGE)) if one.command == step.command]
+    assert differences(shown, printed[step.command]) == [], f"S3O_WRITE_GOLDEN=1 corrects the page\n{printed[step.command]}"

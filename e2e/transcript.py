@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -28,7 +29,9 @@ _VARIES = (
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?Z?", "TIME"),
     (r"\b(?:\d+d)?(?:\d+h)?(?:\d+m)?\d+s\b", "AGE"),
     (r"\b[0-9a-f]{8,10}-[a-z0-9]{5}\b", "POD"),
-    (r"\b\d+(?:\.\d+)?(?:Ki|Mi|Gi)?\b", "NUMBER"),
+    # What a backend holds is reported in its own time: it may be there yet, or not.
+    (r"\S+/\S+ \(\d+%\)", ""),
+    (r"(?<![\w/])\d+(?:\.\d+)?(?:[KMGT]i)?B?(?![\w/])", ""),
     (r"\.\./", ""),
 )
 
@@ -38,6 +41,16 @@ def shape(line: str) -> str:
     for pattern, word in _VARIES:
         line = re.sub(pattern, word, line)
     return " ".join(line.split())
+
+
+def rewritten(page: str, printed: Mapping[str, str]) -> str:
+    """The page with what was printed by each command in the place of what it shows, less the steps that show only a part."""
+    for step in steps(page):
+        if step.command in printed and "..." not in step.printed:
+            before = "\n".join([f"$ {step.command}", *step.printed])
+            after = "\n".join(line.rstrip() for line in [f"$ {step.command}", *printed[step.command].rstrip().splitlines()])
+            page = page.replace(before, after, 1)
+    return page
 
 
 def differences(expected: tuple[str, ...], printed: str) -> list[str]:
