@@ -95,8 +95,10 @@ def test_an_application_gets_keys_that_the_proxies_know(fleet: Namespace) -> Non
         "BUCKET_PORT": "9000",
         "BUCKET_NAME": "photos",
         "BUCKET_REGION": "us-east-1",
+        "BUCKET_SUBREGION": "",
         "AWS_ENDPOINT_URL_S3": f"http://{host}:9000",
         "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
         "S3_FORCE_PATH_STYLE": "true",
     }
 

@@ -78,7 +78,7 @@ class Process:
     async def _watch(self) -> None:
         namespace = self.settings.watched_namespace
         await kopf.operator(
-            registry=make_registry(self.intake),
+            registry=make_registry(self.intake, namespace),
             settings=kopf_settings(),
             standalone=True,
             clusterwide=not namespace,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from s3o_operator.kube.client import Kube
 from s3o_operator.kube.errors import KubeError
-from s3o_operator.kube.kinds import WATCHED
+from s3o_operator.kube.kinds import watched
 from s3o_operator.observe.intake import Intake
 
 _LOG = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Resync:
 
     async def once(self) -> None:
         """Raises KubeError; what was listed until then counts."""
-        for kind in WATCHED:
+        for kind in watched(self._namespace):
             documents, version = await self._kube.list(kind, self._namespace)
             self._intake.listed(kind.name, documents, version)
         self._intake.everything()

@@ -11,7 +11,7 @@ import kopf
 from s3o_crds.meta import GROUP
 from s3o_operator.kube.client import Kube
 from s3o_operator.kube.errors import Gone, KubeError
-from s3o_operator.kube.kinds import ACCESS_REVIEW, BY_NAME, LEASE, WATCHED, Kind
+from s3o_operator.kube.kinds import ACCESS_REVIEW, BY_NAME, LEASE, WATCHED, Kind, watched
 from s3o_operator.leadership import LEASE_NAME
 
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -92,7 +92,7 @@ async def _is_served(kube: Kube, kind: Kind) -> bool:
 def _rights(settings: Settings) -> list[tuple[Kind, str, str, str]]:
     """Kind, subresource, verb, namespace."""
     everywhere = settings.watched_namespace
-    wanted = [(kind, "", verb, everywhere) for kind in WATCHED for verb in kind.verbs]
+    wanted = [(kind, "", verb, everywhere) for kind in watched(everywhere) for verb in kind.verbs]
     wanted += [(kind, "status", "patch", everywhere) for kind in WATCHED if kind.group == GROUP]
     wanted += [(BY_NAME["Secret"], "", "update", everywhere)]
     wanted += [(BY_NAME[name], "", "delete", everywhere) for name in ("Secret", "ConfigMap", "PodDisruptionBudget")]

@@ -11,17 +11,16 @@ from typing import Any
 import yaml
 from tests.support import resources
 
-from s3o_operator.plan.actions import Ensure, MintKeys, SetStatus, render
+from s3o_operator.plan.actions import Ensure, SetStatus, WriteKeys, render
 from s3o_operator.plan.manifests.admin import build_admin_secret
-from s3o_operator.plan.observed import Key, Object, Observed, Ref, ref_of
+from s3o_operator.plan.observed import Key, Object, Observed, ref_of
 from s3o_operator.plan.planner import plan
-from s3o_operator.plan.registry import KeyPair, build_registry
+from s3o_operator.plan.registry import CredentialRef, Entry, KeyPair, registry_of
 
 GOLDEN = Path(__file__).parent / "golden"
 KEY = Key("default", "main")
 PAIR = KeyPair("S3OGENERATEDKEYID2345", "generated-secret")
 TOKEN = "token-of-the-pods"
-PHOTOS = Ref("VirtualBucket", "default", "photos")
 
 
 def served(document: Object, **metadata: object) -> Object:
@@ -57,7 +56,8 @@ def admin_token() -> Object:
 
 
 def registry() -> Object:
-    return served(build_registry(KEY, {PHOTOS: PAIR}))
+    (shard,) = registry_of(KEY, {CredentialRef("default", "photos", "default", "SigV4"): Entry(PAIR)})
+    return served(shard)
 
 
 def assert_golden(name: str, text: str) -> None:
@@ -88,7 +88,7 @@ def carried_out(seen: Observed) -> Observed:
 
 def test_keys_come_first_and_alone() -> None:
     planned = plan(observed())
-    assert [type(action) for action in planned.actions] == [MintKeys]
+    assert [type(action) for action in planned.actions] == [WriteKeys]
     assert_golden("keys-first.txt", render(planned))
 
 

@@ -11,11 +11,11 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from s3o_operator.apply.mint import mint_keys, mint_token
+from s3o_operator.apply.mint import mint_token, write_keys
 from s3o_operator.kube.client import Kube
 from s3o_operator.kube.errors import Conflict, Forbidden, Gone, Invalid, KubeError
 from s3o_operator.observe.cache import Cache
-from s3o_operator.plan.actions import Action, Delete, Ensure, Latch, MintKeys, MintToken, Plan, SetStatus
+from s3o_operator.plan.actions import Action, Delete, Ensure, Latch, MintToken, Plan, SetStatus, WriteKeys
 from s3o_operator.plan.manifests.labels import is_ours
 from s3o_operator.plan.observed import Ref, ref_of
 
@@ -89,8 +89,8 @@ class _Run:
 async def _carry_out(action: Action, kube: Kube, cache: Cache) -> bool:
     """Whether to plan anew."""
     match action:
-        case MintKeys():
-            await mint_keys(action, kube, cache)
+        case WriteKeys():
+            await write_keys(action, kube, cache)
             return True
         case Latch(ref, uid, status):
             # Not as a report: what follows must not begin unless this stands there.

@@ -2,39 +2,85 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import string
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from s3o_operator.kube.client import Kube
 from s3o_operator.kube.errors import Gone
+from s3o_operator.kube.kinds import BY_NAME
 from s3o_operator.observe.cache import Cache
-from s3o_operator.plan.actions import MintKeys, MintToken, NewKey
+from s3o_operator.plan.actions import ForgetKeys, KeyChange, MintToken, NewKey, RotateKey, WriteKeys
 from s3o_operator.plan.manifests.admin import admin_token_in, build_admin_secret
-from s3o_operator.plan.manifests.labels import ORCHESTRATOR, is_ours
-from s3o_operator.plan.observed import Key, Object, ref_of
-from s3o_operator.plan.registry import KeyPair, build_registry, key_pair_in, read_registry
+from s3o_operator.plan.manifests.labels import CREDENTIAL, MANAGED_BY, MANAGER, controller_of, is_left_over, is_ours
+from s3o_operator.plan.observed import Key, Object, Ref
+from s3o_operator.plan.registry import REGISTRY_LABELS, CredentialRef, Entry, KeyPair, key_in, read_registry, shards_of, written
 
 _ID_ALPHABET = string.ascii_uppercase + "234567"
 _SECRET_ALPHABET = string.ascii_letters + string.digits
 _TOKEN_BYTES = 32
+_READS_AT_ONCE = 16
+_REGISTRY = replace(BY_NAME["Secret"], fields="", labels=",".join(f"{name}={value}" for name, value in REGISTRY_LABELS.items()))
 
 
-async def mint_keys(action: MintKeys, kube: Kube, cache: Cache) -> None:
-    """Raises Conflict when the registry changed meanwhile. The registry is read live: a cache may be behind, and a key is minted once."""
-    ref = ref_of(action.registry)
-    try:
-        there = await kube.get(ref)
-    except Gone:
-        there = None
-    if there is not None and not is_ours(there, action.registry):
-        cache.put(there)
-        return
-    entries = read_registry(there)
-    for new in action.keys:
-        if new.bucket not in entries:
-            entries[new.bucket] = _adopted(new, cache) or new_key_pair()
-    key = Key(ref.namespace, action.registry["metadata"]["labels"][ORCHESTRATOR])
-    cache.put(await _swap(there, build_registry(key, entries), kube))
+async def write_keys(action: WriteKeys, kube: Kube, cache: Cache) -> None:
+    """Raises Conflict when the registry changed meanwhile. All is read live: a cache may be behind, and a key is minted once."""
+    key = action.key
+    listed, _ = await kube.list(_REGISTRY, key.namespace)
+    shards = shards_of(key, listed)
+    for shard in shards:
+        cache.put(shard)
+    entries = read_registry(shards)
+    missing = [change for change in action.changes if isinstance(change, NewKey) and change.credential not in entries]
+    adopted = await _adoptable(missing, kube, cache)
+    changed: dict[CredentialRef, Entry] = {}
+    for change in action.changes:
+        before = entries.get(change.credential)
+        after = _after(change, before, action.now, adopted)
+        if after is not None and after != before:
+            changed[change.credential] = after
+    taken = {one["metadata"]["name"] for one in cache.of("Secret", key.namespace)}
+    for document in written(key, shards, changed, taken):
+        exists = "resourceVersion" in document["metadata"]
+        cache.put(await (kube.replace(document) if exists else kube.create(document)))
+
+
+def _after(change: KeyChange, before: Entry | None, now: str, adopted: Mapping[CredentialRef, KeyPair]) -> Entry | None:
+    """None where there is nothing to change: a registry that was lost meanwhile is filled first."""
+    match change:
+        case NewKey(credential):
+            return before or Entry(adopted.get(credential) or new_key(credential.type))
+        case RotateKey(credential, rotation, expires_at):
+            return before.rotated(new_key(credential.type), rotation, now, expires_at) if before else None
+        case ForgetKeys():
+            return before.cleared(now) if before else None
+
+
+async def _adoptable(missing: Sequence[NewKey], kube: Kube, cache: Cache) -> dict[CredentialRef, KeyPair]:
+    """The keys that applications have. Only from a Secret that we made for this very credential: anybody may write another."""
+    found: dict[CredentialRef, KeyPair] = {}
+    at_once = asyncio.Semaphore(_READS_AT_ONCE)
+
+    async def look(new: NewKey) -> None:
+        async with at_once:
+            try:
+                secret = await kube.get(new.secret)
+            except Gone:
+                return
+        cache.put(secret)
+        bucket = Ref("VirtualBucket", new.credential.namespace, new.credential.bucket)
+        ours = controller_of(secret) == new.owner or is_left_over(secret, bucket)
+        labels = secret["metadata"].get("labels") or {}
+        ours &= labels.get(MANAGED_BY) == MANAGER and labels.get(CREDENTIAL) == new.credential.name
+        if ours and (pair := key_in(secret, new.credential.type)):
+            found[new.credential] = pair
+
+    async with asyncio.TaskGroup() as tasks:
+        for new in missing:
+            tasks.create_task(look(new))
+    return found
 
 
 async def mint_token(action: MintToken, kube: Kube, cache: Cache) -> None:
@@ -59,12 +105,9 @@ async def _swap(there: Object | None, document: Object, kube: Kube) -> Object:
     return await kube.replace({**document, "metadata": {**document["metadata"], **version}})
 
 
-def new_key_pair() -> KeyPair:
-    """Shaped like those of AWS: 20 characters that begin with a mark of ours, and 40 without anything that needs quoting."""
+def new_key(type_: str) -> KeyPair:
+    """A pair is shaped like those of AWS: 20 characters that begin with a mark of ours, and 40 without anything that needs quoting."""
+    if type_ == "Token":
+        return KeyPair("", secrets.token_urlsafe(_TOKEN_BYTES))
     access_key_id = "S3O" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(17))
     return KeyPair(access_key_id, "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(40)))
-
-
-def _adopted(new: NewKey, cache: Cache) -> KeyPair | None:
-    secret = cache.get(new.adopt) if new.adopt else None
-    return key_pair_in(secret) if secret is not None else None

@@ -6,16 +6,16 @@ from typing import Any
 
 import kopf
 
-from s3o_operator.kube.kinds import WATCHED, Kind
+from s3o_operator.kube.kinds import Kind, watched
 from s3o_operator.observe.intake import Intake
 
 
-def make_registry(intake: Intake) -> kopf.OperatorRegistry:
+def make_registry(intake: Intake, namespace: str) -> kopf.OperatorRegistry:
     """Only `on.event`: other handlers make kopf write to the objects, the whole of a Secret into an annotation among them."""
     registry = kopf.OperatorRegistry()
     # A registry of one's own has no way to log in but the one it is given.
     kopf.on.login(registry=registry)(_login)
-    for kind in WATCHED:
+    for kind in watched(namespace):
         _watch(kind, intake, registry)
     return registry
 

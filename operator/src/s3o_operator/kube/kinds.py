@@ -49,7 +49,14 @@ WATCHED = (
     Kind("Deployment", "apps", "v1", "deployments", labels=_OURS),
     Kind("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets", labels=_OURS),
 )
+NAMESPACE = Kind("Namespace", "", "v1", "namespaces", verbs=_READ)
+"""Not part of any namespace: seen only by an operator that watches all of them."""
 LEASE = Kind("Lease", "coordination.k8s.io", "v1", "leases")
 ACCESS_REVIEW = Kind("SelfSubjectAccessReview", "authorization.k8s.io", "v1", "selfsubjectaccessreviews")
 
-BY_NAME = {kind.name: kind for kind in (*WATCHED, LEASE, ACCESS_REVIEW)}
+BY_NAME = {kind.name: kind for kind in (*WATCHED, NAMESPACE, LEASE, ACCESS_REVIEW)}
+
+
+def watched(namespace: str) -> tuple[Kind, ...]:
+    """What is watched and listed: of one namespace, or, when it is empty, of all."""
+    return WATCHED if namespace else (NAMESPACE, *WATCHED)

@@ -23,17 +23,24 @@ def observe(
     failures: tuple[str, ...] = (),
     now: datetime | None = None,
 ) -> Observed:
-    """All that stands in the namespace counts as live: a foreign object under a child's name must be seen."""
+    """All that stands in the namespace counts as live: a foreign object under a child's name must be seen. So do Secrets and ConfigMaps in
+    the namespaces of its backends and buckets."""
     seconds = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    backends, buckets = _belonging(cache, "StorageBackend", key), _belonging(cache, "VirtualBucket", key)
+    elsewhere = sorted({one["metadata"]["namespace"] for one in (*backends, *buckets)} - {key.namespace})
+    live = [one for kind in _CHILDREN for one in cache.of(kind, key.namespace)]
+    live += [one for kind in ("Secret", "ConfigMap") for namespace in elsewhere for one in cache.of(kind, namespace)]
     return Observed(
         key=key,
         now=seconds,
         image=image,
         orchestrator=cache.get(Ref("S3Orchestrator", *key)),
-        backends=_belonging(cache, "StorageBackend", key),
-        buckets=_belonging(cache, "VirtualBucket", key),
-        secrets=tuple(sorted(cache.of("Secret", key.namespace), key=ref_of)),
-        live={ref_of(one): one for kind in _CHILDREN for one in cache.of(kind, key.namespace)},
+        backends=backends,
+        buckets=buckets,
+        secrets=tuple(sorted((one for one in live if one["kind"] == "Secret"), key=ref_of)),
+        live={ref_of(one): one for one in live},
+        # Whoever can list any knows all. With a single namespace there is none in the cache.
+        namespaces={one["metadata"]["name"]: one["metadata"].get("labels") or {} for one in cache.all("Namespace")} or None,
         pods=pods_of(cache, key),
         contacts=contacts,
         failures=failures,

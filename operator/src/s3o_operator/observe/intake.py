@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from s3o_operator.observe.cache import Cache
-from s3o_operator.plan.manifests.labels import INSTANCE, ORCHESTRATOR
+from s3o_operator.plan.manifests.labels import INSTANCE, key_of_child
 from s3o_operator.plan.observed import Key, Object
 from s3o_operator.queue import WorkQueue
 
@@ -27,12 +27,13 @@ class Intake:
         self._enqueue([one for kind in ("S3Orchestrator", "StorageBackend", "VirtualBucket") for one in self._cache.all(kind)])
 
     def _enqueue(self, documents: Iterable[Object]) -> None:
-        for key in {key for document in documents for key in self._keys(document)}:
+        in_namespace: dict[str, set[Key]] = {}
+        for key in {key for document in documents for key in self._keys(document, in_namespace)}:
             self._queue.add(key)
 
-    def _keys(self, document: Object) -> Iterator[Key]:
+    def _keys(self, document: Object, in_namespace: dict[str, set[Key]]) -> Iterator[Key]:
         metadata, kind = document["metadata"], document["kind"]
-        namespace = metadata["namespace"]
+        namespace = metadata.get("namespace", "")
         match kind:
             case "S3Orchestrator":
                 yield Key(namespace, metadata["name"])
@@ -42,12 +43,22 @@ class Intake:
             case "Pod":
                 if name := (metadata.get("labels") or {}).get(INSTANCE):
                     yield Key(namespace, name)
+            case "Namespace":
+                yield from self._all_in(metadata["name"])
             case _:
-                if name := (metadata.get("labels") or {}).get(ORCHESTRATOR):
-                    yield Key(namespace, name)
+                if key := key_of_child(document):
+                    yield key
                 if kind == "Secret":
                     # Resources name Secrets of their own namespace only.
-                    yield from (Key(namespace, one["metadata"]["name"]) for one in self._cache.of("S3Orchestrator", namespace))
+                    if namespace not in in_namespace:
+                        in_namespace[namespace] = set(self._all_in(namespace))
+                    yield from in_namespace[namespace]
+
+    def _all_in(self, namespace: str) -> Iterator[Key]:
+        """The orchestrators in a namespace, and those that its backends and buckets refer to."""
+        yield from (Key(namespace, one["metadata"]["name"]) for one in self._cache.of("S3Orchestrator", namespace))
+        for kind in ("StorageBackend", "VirtualBucket"):
+            yield from (key for one in self._cache.of(kind, namespace) if (key := key_of(one)))
 
 
 def key_of(resource: Object) -> Key | None:

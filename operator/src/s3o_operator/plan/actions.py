@@ -4,24 +4,46 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from s3o_operator.plan.observed import Object, Ref, ref_of
+from s3o_operator.plan.observed import Key, Object, Ref, ref_of
+from s3o_operator.plan.registry import CredentialRef
 
 
 @dataclass(frozen=True)
 class NewKey:
-    """A bucket without a key pair in the registry. `adopt`: its own Secret that still holds one (the registry was lost)."""
+    """A credential that the registry does not know. `secret`: the application's, which may hold a key if the registry was lost; it is then
+    taken over from there. `owner`: uid of the VirtualBucket."""
 
-    bucket: Ref
-    adopt: Ref | None = None
+    credential: CredentialRef
+    secret: Ref
+    owner: str
 
 
 @dataclass(frozen=True)
-class MintKeys:
-    """Write key pairs for these buckets into the registry, before anything uses them. What follows from them is planned afterwards."""
+class RotateKey:
+    """A new key for a credential, once for each `rotation`. The old one works until `expires_at`."""
 
-    registry: Object = field(repr=False)
-    """The manifest of the registry, without data."""
-    keys: tuple[NewKey, ...]
+    credential: CredentialRef
+    rotation: str
+    expires_at: str
+
+
+@dataclass(frozen=True)
+class ForgetKeys:
+    """Old keys of a credential that work no more."""
+
+    credential: CredentialRef
+
+
+KeyChange = NewKey | RotateKey | ForgetKeys
+
+
+@dataclass(frozen=True)
+class WriteKeys:
+    """Write into the registry, before anything uses it. What follows from it is planned afterwards. Done twice, it is done once."""
+
+    key: Key
+    now: str
+    changes: tuple[KeyChange, ...]
 
 
 @dataclass(frozen=True)
@@ -122,7 +144,7 @@ class SetStatus:
 
 FleetAction = StartOperation | CancelOperation | ForgetBackend
 """What is done at the proxies."""
-Action = MintToken | MintKeys | Latch | Protect | Ensure | Delete | FleetAction | Release | SetStatus
+Action = MintToken | WriteKeys | Latch | Protect | Ensure | Delete | FleetAction | Release | SetStatus
 
 
 @dataclass(frozen=True)
@@ -143,9 +165,8 @@ def render(plan: Plan) -> str:
 
 def _lines(action: Action) -> list[str]:
     match action:
-        case MintKeys(registry, keys):
-            made = [f"  {key.bucket}" + (f" (adopts the key pair of {key.adopt})" if key.adopt else "") for key in keys]
-            return [f"mint keys in {ref_of(registry)}", *made]
+        case WriteKeys(_, _, changes):
+            return ["write keys into the registry", *(f"  {_change(change)}" for change in changes)]
         case Latch(ref, _, _, why):
             return [f"latch {ref}: {why}"]
         case MintToken(_, secret, why):
@@ -166,6 +187,16 @@ def _lines(action: Action) -> list[str]:
             return [f"delete {ref}"]
         case SetStatus(ref, _, status):
             return [f"status {ref}: {status.get('phase')}", *(f"  {_condition(one)}" for one in status.get("conditions", []))]
+
+
+def _change(change: KeyChange) -> str:
+    match change:
+        case NewKey(credential, secret):
+            return f"new: {credential}, or what {secret} holds"
+        case RotateKey(credential, rotation, expires_at):
+            return f"rotate: {credential} for {rotation}; the old one works until {expires_at}"
+        case ForgetKeys(credential):
+            return f"forget the old ones of {credential}"
 
 
 def _condition(condition: Object) -> str:

@@ -41,6 +41,7 @@ def ref_of(document: Mapping[str, Any]) -> Ref:
 class Observed:
     """`secrets`: every Secret that a resource may name. `live`: what stands under the names of children, foreign objects included.
 
+    `namespaces`: labels of each namespace, by its name; None where one namespace is all that is watched.
     `contacts`: what each pod said last, by its uid. `failures`: what the API server refused of the last plan, in words. `now`: RFC 3339, to
     the second.
     """
@@ -55,4 +56,5 @@ class Observed:
     live: Mapping[Ref, Object] = field(default_factory=dict, repr=False)
     pods: tuple[Object, ...] = field(default=(), repr=False)
     contacts: Mapping[str, Contact] = field(default_factory=dict, repr=False)
+    namespaces: Mapping[str, Mapping[str, str]] | None = None
     failures: tuple[str, ...] = ()

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from s3o_crds.compile import Compilation, Rejection, compile  # noqa: A004  the name that the design gives it
+from s3o_crds.access import Standing
+from s3o_crds.compile import Compilation, compile  # noqa: A004  the name that the design gives it
 from s3o_crds.compiled import SecretRef
-from s3o_crds.parse import Secret
 from s3o_crds.v1alpha1 import S3Orchestrator, VirtualBucket
-from s3o_crds.v1alpha1.bucket import Credential, CredentialSecretRef
-from s3o_operator.plan.actions import Action, Delete, Ensure, MintKeys, MintToken, NewKey, Plan
+from s3o_operator.plan.actions import Action, Delete, Ensure, MintToken, Plan
+from s3o_operator.plan.credentials import Credentials, as_given, credentials_in
 from s3o_operator.plan.drift import difference
 from s3o_operator.plan.manifests.admin import admin_token_in, build_admin_secret
-from s3o_operator.plan.manifests.application import build_application_config, build_application_secret
+from s3o_operator.plan.manifests.application import authority_of, build_application_config, build_application_secret
 from s3o_operator.plan.manifests.config import build_config_secret, previous_config
 from s3o_operator.plan.manifests.deployment import build_proxy_deployment, build_service_account, build_volume_claim
 from s3o_operator.plan.manifests.disruption import build_disruption_budget
@@ -29,17 +29,16 @@ from s3o_operator.plan.manifests.labels import (
     config_name,
     controller_of,
     data_name,
+    is_left_over,
     is_ours,
-    registry_name,
+    owner_in,
 )
 from s3o_operator.plan.manifests.service import build_proxy_service
 from s3o_operator.plan.observed import Key, Object, Observed, Ref, ref_of
 from s3o_operator.plan.reading import Reading, read
-from s3o_operator.plan.registry import KeyPair, build_registry, key_pair_in, read_registry
 from s3o_operator.plan.reports import Findings, statuses
-
-_GENERATED = "default"
-"""Name of a generated credential."""
+from s3o_operator.plan.rotation import before_all_else, due
+from s3o_operator.plan.standing import standing_in
 
 
 def plan(observed: Observed) -> Plan:
@@ -47,19 +46,19 @@ def plan(observed: Observed) -> Plan:
     if reading.orchestrator is None or observed.orchestrator is None or "deletionTimestamp" in observed.orchestrator["metadata"]:
         # Its children go with it, by their owner references. Nothing is made for what is going.
         return Plan(tuple(statuses(observed, reading, Findings())))
-    secrets_first: list[Action] = [*_missing_token(observed, reading)]
-    pairs = read_registry(observed.live.get(_registry_ref(observed)))
-    generated = _with_generated_keys(reading.buckets, observed)
-    foreign = _foreign_secrets(generated, observed, reading)
-    if new := [_new_key(bucket, observed) for bucket in generated if _ref(bucket) not in foreign and _ref(bucket) not in pairs]:
-        registry = build_registry(observed.key)
-        if not _is_foreign(registry, observed):
-            secrets_first.append(MintKeys(registry, tuple(sorted(new, key=lambda key: key.bucket))))
-    if secrets_first:
-        return Plan(tuple(secrets_first))
-    compilation = _compile(observed, reading, reading.orchestrator, generated, pairs, foreign)
-    wanted = _wanted(observed, reading, reading.orchestrator, compilation, pairs)
-    return _towards(observed, reading, compilation, wanted)
+    standing = standing_in(observed, reading)
+    credentials = credentials_in(observed, reading, standing)
+    compilation = _compile(observed, reading, reading.orchestrator, credentials, standing)
+    rejected = {Ref(one.kind, one.namespace, one.name) for one in compilation.rejections}
+    first: list[Action] = [*_missing_token(observed, reading)]
+    if compilation.config is not None:
+        first += before_all_else(observed, reading, credentials, compilation.rejections)
+    if first:
+        return Plan(tuple(first))
+    wanted = _wanted(observed, reading, reading.orchestrator, compilation, credentials)
+    actions = _towards(observed, reading, compilation, credentials, wanted)
+    served = [one for bucket, all_ in credentials.generated.items() if bucket not in rejected for one in all_]
+    return Plan(tuple(actions), due(served, observed.now))
 
 
 def _missing_token(observed: Observed, reading: Reading) -> list[MintToken]:
@@ -71,59 +70,21 @@ def _missing_token(observed: Observed, reading: Reading) -> list[MintToken]:
     return [MintToken(owner, ref, "missing" if live is None else "damaged")]
 
 
-def _with_generated_keys(buckets: list[VirtualBucket], observed: Observed) -> list[VirtualBucket]:
-    return [bucket for bucket in buckets if not bucket.spec.credentials and bucket.namespace == observed.key.namespace]
-
-
-def _foreign_secrets(generated: list[VirtualBucket], observed: Observed, reading: Reading) -> dict[Ref, Rejection]:
-    """Buckets whose Secret would have the name of one that is not ours. It is never overwritten."""
-    rejections = {}
-    for bucket in generated:
-        secret = observed.live.get(Ref("Secret", bucket.namespace, bucket.name))
-        if secret is not None and controller_of(secret) != reading.raw[_ref(bucket)]["metadata"]["uid"]:
-            message = f"Secret {bucket.namespace}/{bucket.name} exists and is not ours: remove it, or name one in spec.credentials"
-            rejections[_ref(bucket)] = Rejection(*_ref(bucket), "SecretConflict", message)
-    return rejections
-
-
-def _new_key(bucket: VirtualBucket, observed: Observed) -> NewKey:
-    secret_ref = Ref("Secret", bucket.namespace, bucket.name)
-    secret = observed.live.get(secret_ref)
-    return NewKey(_ref(bucket), secret_ref if secret is not None and key_pair_in(secret) else None)
-
-
 def _compile(
-    observed: Observed,
-    reading: Reading,
-    orchestrator: S3Orchestrator,
-    generated: list[VirtualBucket],
-    pairs: Mapping[Ref, KeyPair],
-    foreign: Mapping[Ref, Rejection],
+    observed: Observed, reading: Reading, orchestrator: S3Orchestrator, credentials: Credentials, standing: Standing
 ) -> Compilation:
-    """A generated key pair is compiled as what it will be: a Secret of the bucket's name. What really stands there is not asked."""
-    ready = {_ref(bucket): bucket for bucket in generated if _ref(bucket) in pairs and _ref(bucket) not in foreign}
-    made = {(bucket.namespace, bucket.name): _secret_of(bucket, pairs[ref]) for ref, bucket in ready.items()}
-    others = [secret for secret in reading.secrets if (secret.namespace, secret.name) not in made]
     live = observed.live.get(Ref("Secret", observed.key.namespace, config_name(observed.key)))
     reported = (observed.orchestrator or {}).get("status", {}).get("config", {})
+    buckets, secrets = as_given(credentials, reading, observed.now)
     return compile(
         orchestrator,
         reading.backends,
-        [_naming_its_secret(bucket) if _ref(bucket) in ready else bucket for bucket in reading.buckets],
-        [*others, *made.values()],
-        refused=foreign.values(),
+        buckets,
+        secrets,
+        refused=credentials.refused.values(),
+        standing=standing,
         previous=previous_config(observed.key.name, live, reported),
     )
-
-
-def _naming_its_secret(bucket: VirtualBucket) -> VirtualBucket:
-    credential = Credential(name=_GENERATED, secret_ref=CredentialSecretRef(name=bucket.name))
-    return bucket.model_copy(update={"spec": bucket.spec.model_copy(update={"credentials": (credential,)})})
-
-
-def _secret_of(bucket: VirtualBucket, pair: KeyPair) -> Secret:
-    values = {"AWS_ACCESS_KEY_ID": pair.access_key_id, "AWS_SECRET_ACCESS_KEY": pair.secret_access_key}
-    return Secret(api_version="v1", kind="Secret", metadata=bucket.metadata, string_data=values)
 
 
 @dataclass
@@ -138,7 +99,7 @@ class _Wanted:
 
 
 def _wanted(
-    observed: Observed, reading: Reading, orchestrator: S3Orchestrator, compilation: Compilation, pairs: Mapping[Ref, KeyPair]
+    observed: Observed, reading: Reading, orchestrator: S3Orchestrator, compilation: Compilation, credentials: Credentials
 ) -> _Wanted | None:
     """None when the orchestrator itself is refused: then what is there stays as it is."""
     key, config, wanted = observed.key, compilation.config, _Wanted()
@@ -155,28 +116,36 @@ def _wanted(
     wanted.add(build_proxy_service(key, owner))
     wanted.add(build_disruption_budget(key, owner, orchestrator))
     rejected = {Ref(one.kind, one.namespace, one.name) for one in compilation.rejections}
-    for bucket in sorted(reading.buckets, key=lambda bucket: bucket.name):
+    ca = authority_of(orchestrator, reading.secrets)
+    for bucket in sorted(reading.buckets, key=_ref):
         if _ref(bucket) not in rejected:
             bucket_owner = reading.raw[_ref(bucket)]
-            if not bucket.spec.credentials:
-                wanted.add(build_application_secret(key, bucket_owner, pairs[_ref(bucket)]))
-            wanted.add(build_application_config(key, bucket_owner, bucket, config))
+            for one in credentials.generated[_ref(bucket)]:
+                wanted.add(build_application_secret(key, bucket_owner, bucket, one, config, ca))
+            wanted.add(build_application_config(key, bucket_owner, bucket, config, ca))
     return wanted
 
 
-def _towards(observed: Observed, reading: Reading, compilation: Compilation, wanted: _Wanted | None) -> Plan:
+def _towards(
+    observed: Observed, reading: Reading, compilation: Compilation, credentials: Credentials, wanted: _Wanted | None
+) -> list[Action]:
     actions: list[Action] = []
     manifests = wanted.manifests if wanted else []
-    conflicts = {ref_of(manifest): controller_of(manifest) for manifest in manifests if _is_foreign(manifest, observed)}
+    left_over = {ref_of(manifest): observed.live[ref_of(manifest)] for manifest in manifests if _is_left_over(manifest, observed)}
+    foreign = [manifest for manifest in manifests if ref_of(manifest) not in left_over and _is_foreign(manifest, observed)]
+    conflicts = {ref_of(manifest): controller_of(manifest) for manifest in foreign}
     for manifest in manifests:
         ref = ref_of(manifest)
         if ref in conflicts or (ref.kind == "Deployment" and _mounted_names(observed.key) & conflicts.keys()):
             continue
-        if why := difference(manifest, observed.live.get(ref)):
+        if ref in left_over:
+            # It cannot have two owners. What was in it is in the registry by now.
+            actions.append(Delete(ref, left_over[ref]["metadata"]["uid"]))
+        if why := difference(manifest, None if ref in left_over else observed.live.get(ref)):
             actions.append(Ensure(manifest, why))
     if wanted is not None:
         actions += _no_longer_wanted(observed, reading, {ref_of(manifest) for manifest in wanted.manifests}, compilation)
-    return Plan((*actions, *statuses(observed, reading, Findings(compilation, conflicts))))
+    return [*actions, *statuses(observed, reading, Findings(compilation, conflicts, credentials.generated))]
 
 
 def _mounted_names(key: Key) -> set[Ref]:
@@ -205,13 +174,16 @@ def _was_applied(document: Object) -> bool:
     return (metadata.get("labels") or {}).get(MANAGED_BY) == MANAGER and APPLIED in (metadata.get("annotations") or {})
 
 
+def _is_left_over(manifest: Object, observed: Observed) -> bool:
+    live, owner = observed.live.get(ref_of(manifest)), owner_in(manifest)
+    if live is None or owner is None or is_ours(live, manifest):
+        return False
+    return owner.kind == "VirtualBucket" and is_left_over(live, owner)
+
+
 def _is_foreign(manifest: Object, observed: Observed) -> bool:
     live = observed.live.get(ref_of(manifest))
     return live is not None and not is_ours(live, manifest)
-
-
-def _registry_ref(observed: Observed) -> Ref:
-    return Ref("Secret", observed.key.namespace, registry_name(observed.key))
 
 
 def _ref(resource: S3Orchestrator | VirtualBucket) -> Ref:

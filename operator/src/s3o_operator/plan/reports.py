@@ -9,12 +9,14 @@ from s3o_crds.compile import Compilation, Rejection
 from s3o_crds.v1alpha1 import StorageBackend, VirtualBucket
 from s3o_operator.plan.actions import SetStatus
 from s3o_operator.plan.conditions import Fact, Verdict, conditions, refused, waiting
+from s3o_operator.plan.credentials import Generated
 from s3o_operator.plan.drift import holds
 from s3o_operator.plan.health import backend_facts, backend_verdict, database_ready, degraded
 from s3o_operator.plan.manifests.labels import proxy_name, selector
 from s3o_operator.plan.manifests.service import endpoint_of
 from s3o_operator.plan.observed import Object, Observed, Ref, ref_of
 from s3o_operator.plan.reading import Reading
+from s3o_operator.plan.rotation import invalid_triggers, kept, reported
 from s3o_operator.plan.sync import Since, Sync
 from s3o_operator.plan.usage import backend_usage, bucket_usage, counting_report, total_usage
 
@@ -25,6 +27,7 @@ class Findings:
 
     compilation: Compilation | None = None
     conflicts: Mapping[Ref, str] = field(default_factory=dict)
+    generated: Mapping[Ref, tuple[Generated, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ def _part_status(
     findings: Findings,
 ) -> Object:
     beside = backend_facts(model.backend_name, observed) if since and isinstance(model, StorageBackend) else []
+    beside += invalid_triggers(resource, generated) if (generated := findings.generated.get(ref_of(resource))) is not None else []
     status: Object = {
         "observedGeneration": resource["metadata"]["generation"],
         "phase": "Failed" if verdict.stalled else "Pending",
@@ -124,6 +128,8 @@ def _part_status(
     }
     if since is not None:
         status["config"] = since.as_status()
+    status |= kept(resource, verdict.accepted and verdict.reason != "OrchestratorNotReady")
+    status |= {"backendName": model.backend_name} if isinstance(model, StorageBackend) and verdict.accepted else {}
     if isinstance(model, StorageBackend) and verdict.ready:
         status["phase"] = "Cordoned" if model.spec.state == "Cordoned" else "Ready"
     if isinstance(model, StorageBackend) and not verdict.ready and any(fact.holds is False for fact in beside):
@@ -133,7 +139,7 @@ def _part_status(
         config = findings.compilation.config if findings.compilation else None
         if verdict.accepted and config is not None:
             status |= {"bucketName": model.bucket_name, "endpoint": endpoint_of(observed.key, config), "configMapName": model.name}
-            status |= {} if model.spec.credentials else {"secretName": model.name}
+            status |= {"secretName": generated[0].secret.name, "credentials": reported(generated, observed.now)} if generated else {}
     usage = _part_usage(model, (resource.get("status") or {}).get("usage"), observed)
     return status | ({"usage": usage} if usage else {})
 
