@@ -18,9 +18,7 @@ _GAUGES_S = 7.0
 def settle(fleet: Fleet, proxy: int = 0) -> None:
     """Returns when no write is pending and no byte waits to be deleted. Uploads that nobody will complete are aborted: they would stay
     for a day."""
-    client = fleet.client(proxy)
-    for upload in client.list_multipart_uploads(Bucket=fleet.bucket).get("Uploads", []):
-        client.abort_multipart_upload(Bucket=fleet.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+    abort_uploads(fleet, proxy)
     time.sleep(_GAUGES_S)  # What the gauges say is that old.
     deadline = time.monotonic() + _LIMIT_S
     names = ("s3o_pending_intents", "s3o_cleanup_queue_depth")
@@ -30,3 +28,9 @@ def settle(fleet: Fleet, proxy: int = 0) -> None:
             return
         assert time.monotonic() < deadline, f"not settled after {_LIMIT_S} s: {depths}"
         time.sleep(1)
+
+
+def abort_uploads(fleet: Fleet, proxy: int = 0) -> None:
+    client = fleet.client(proxy)
+    for upload in client.list_multipart_uploads(Bucket=fleet.bucket).get("Uploads", []):
+        client.abort_multipart_upload(Bucket=fleet.bucket, Key=upload["Key"], UploadId=upload["UploadId"])

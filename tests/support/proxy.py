@@ -14,6 +14,9 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support import programs
 
+ADMIN_TOKEN = "token-of-the-tests"
+"""Opens the admin API of every proxy."""
+
 _READY_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 30.0
 _LOG_TAIL_BYTES = 20_000
@@ -45,10 +48,17 @@ class Proxy:
     def start(self) -> None:
         """Returns when it says that it is ready."""
         command = [str(programs.find("s3o")), "run", str(self._config), "--listen", f"127.0.0.1:{self.port}"]
+        environment = os.environ | {"S3O_ADMIN_TOKEN": ADMIN_TOKEN}
         with self.log.open("ab") as log:
             # Its own session: Ctrl-C at the tests is theirs to handle, by ending each proxy by its pid.
             self._process = subprocess.Popen(
-                command, cwd=self._directory, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
+                command,
+                cwd=self._directory,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
         wait_until(self._is_ready, "the proxy is not ready; its log is below", timeout_s=_READY_TIMEOUT_S)
 

@@ -6,13 +6,13 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.support.ledger import BACKEND, BUCKET, MINUTE_MS, NOW_MS, an_intent, an_object, open_upload, put
+from tests.support.ledger import BACKEND, BUCKET, MINUTE_MS, NOW_MS, an_intent, an_object, an_upload, open_upload, put
 
 from s3o_proxy.domain.errors import WriteLost
 from s3o_proxy.domain.model import StoredObject, Usage
 from s3o_proxy.domain.operation import Operation
 from s3o_proxy.metadata.operation_records import recorded_values
-from s3o_proxy.metadata.port import Contents, Metadata, Weight
+from s3o_proxy.metadata.port import Contents, Metadata, PinnedUpload, Weight
 
 TARGET = "west"
 
@@ -154,12 +154,14 @@ async def test_what_a_bucket_has_is_counted(ledger: Metadata) -> None:
     assert (await ledger.bucket_remains("nobody's")).nothing
 
 
-async def test_the_uploads_on_a_backend_come_in_pages(ledger: Metadata) -> None:
-    for number in range(3):
-        await open_upload(ledger, f"u{number}", f"k{number}")
-    first = await ledger.uploads_on(BACKEND, "", 2)
-    rest = await ledger.uploads_on(BACKEND, first[-1][1], 2)
-    assert [upload_id for upload_id, _ in (*first, *rest)] == ["u0", "u1", "u2"]
+async def test_uploads_are_found_by_backend_and_by_bucket_also_those_that_are_not_open_yet(ledger: Metadata) -> None:
+    await open_upload(ledger, "u1", "k1")
+    await ledger.create_upload(an_upload("u2", "k2"), None)
+    await open_upload(ledger, "u3", "k3", bucket="films", backend=TARGET)
+    found = [PinnedUpload("u1", is_open=True), PinnedUpload("u2", is_open=False)]
+    assert await ledger.uploads_to_end(BACKEND, "", 10) == await ledger.uploads_to_end("", BUCKET, 10) == found
+    assert await ledger.uploads_to_end(BACKEND, "", 1) == found[:1]
+    assert await ledger.uploads_to_end("", "films", 10) == [PinnedUpload("u3", is_open=True)]
 
 
 async def test_an_intent_of_a_move_is_reaped_like_any_other(ledger: Metadata) -> None:

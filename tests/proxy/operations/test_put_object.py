@@ -11,6 +11,7 @@ from tests.support.stories import BytesBody, Stage, backend_config, content_md5,
 
 from s3o_proxy.backends.memory import MemoryBackend
 from s3o_proxy.backends.port import Traits
+from s3o_proxy.domain.cleanup import SETTLE_MS
 from s3o_proxy.domain.errors import (
     AllBackendsFailed,
     BackendUnavailable,
@@ -24,7 +25,6 @@ from s3o_proxy.domain.errors import (
     WriteLost,
 )
 from s3o_proxy.domain.model import Conditions, Description
-from s3o_proxy.operations.write import SETTLE_MS
 from s3o_proxy.s3.operation import GetObject, ObjectWritten, PutObject
 
 KEY = PutObject("photos", "a/b")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 MAX_ATTEMPTS = 10
+SETTLE_MS = 60_000
+"""How long bytes whose arrival is unknown may still be on their way before the cleanup deletes them."""
 _FIRST_MS = 60_000
 _LONGEST_MS = 24 * 3600 * 1000
 

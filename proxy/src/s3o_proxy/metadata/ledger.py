@@ -60,7 +60,7 @@ from s3o_proxy.metadata.operations import (
     RecordOperation,
 )
 from s3o_proxy.metadata.parts import COMMIT_PART, RELEASE_PART, CommitPart, ReleasePart
-from s3o_proxy.metadata.port import Contents, Deletion, Mention, PlacedCopy, Reserved, Weight
+from s3o_proxy.metadata.port import Contents, Deletion, Mention, PinnedUpload, PlacedCopy, Reserved, Weight
 from s3o_proxy.metadata.reservations import ABANDON_WRITE, REAP_INTENTS, RESERVE, AbandonWrite, ReapIntents, Reserve
 from s3o_proxy.metadata.uploads import (
     ABORT_UPLOAD,
@@ -214,8 +214,8 @@ class Ledger:
     async def drop_copy(self, found: StoredObject, copy: Copy, now_ms: int) -> bool:
         return await self._lane.write(DROP_COPY, DropCopy(found, copy, now_ms))
 
-    async def uploads_on(self, backend: str, after: str, limit: int) -> Sequence[tuple[str, str]]:
-        return await self._engine.scan(moves.uploads_on(backend, after, limit))
+    async def uploads_to_end(self, backend: str, bucket: str, limit: int) -> Sequence[PinnedUpload]:
+        return await self._engine.scan(moves.uploads_to_end(backend, bucket, limit))
 
     async def weigh_backend(self, backend: str) -> Sequence[Weight]:
         return await self._engine.survey(moves.weigh_backend(backend))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from s3o_proxy.domain.errors import DomainError, WriteLost
 from s3o_proxy.domain.model import Copy, StoredObject
 from s3o_proxy.metadata.objects import find_objects, key_lock
-from s3o_proxy.metadata.port import Contents, PlacedCopy, Weight
+from s3o_proxy.metadata.port import Contents, PinnedUpload, PlacedCopy, Weight
 from s3o_proxy.metadata.records import Values, cleanup_values
 from s3o_proxy.metadata.story import Book, Kind, Row, Steps, ask, ask_each
 
@@ -81,9 +81,12 @@ def copies_on(backend: str, after: str, limit: int) -> Steps[Sequence[PlacedCopy
     return placed
 
 
-def uploads_on(backend: str, after: str, limit: int) -> Steps[Sequence[tuple[str, str]]]:
-    rows = yield from ask("uploads_on_backend", backend=backend, after=after, count=limit)
-    return [(row["upload_id"], row["storage_key"]) for row in rows]
+def uploads_to_end(backend: str, bucket: str, limit: int) -> Steps[Sequence[PinnedUpload]]:
+    if backend:
+        rows = yield from ask("uploads_on_backend", backend=backend, count=limit)
+    else:
+        rows = yield from ask("uploads_in_bucket", bucket=bucket, count=limit)
+    return [PinnedUpload(row["upload_id"], is_open=bool(row["backend_upload_id"])) for row in rows]
 
 
 def weigh_backend(backend: str) -> Steps[Sequence[Weight]]:

@@ -173,8 +173,8 @@ class Metadata(Protocol):
         """Turn a copy into a cleanup row; with the last one goes the object. False where `found` is not what stands there any more."""
         ...
 
-    async def uploads_on(self, backend: str, after: str, limit: int) -> Sequence[tuple[str, str]]:
-        """A page of the uploads pinned to `backend` behind the storage key `after`: upload id and storage key."""
+    async def uploads_to_end(self, backend: str, bucket: str, limit: int) -> Sequence[PinnedUpload]:
+        """The first uploads pinned to `backend`, or (where that is empty) of `bucket`."""
         ...
 
     async def weigh_backend(self, backend: str) -> Sequence[Weight]: ...
@@ -279,6 +279,14 @@ class PlacedCopy:
     storage_key: str
     found: StoredObject | None
     copy: Copy | None
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedUpload:
+    """`is_open`: the backend's own id of it is known; else the backend is just being asked for it."""
+
+    upload_id: str
+    is_open: bool
 
 
 @dataclass(frozen=True, slots=True)

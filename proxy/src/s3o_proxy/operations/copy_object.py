@@ -6,6 +6,7 @@ through here. Parts always stream: a part's hash is needed for the whole object'
 
 from __future__ import annotations
 
+from s3o_proxy.domain.cleanup import SETTLE_MS
 from s3o_proxy.domain.errors import BackendError, NoSuchKey, OutcomeUnknown, PreconditionFailed, WriteLost
 from s3o_proxy.domain.model import NewObject, StoredObject
 from s3o_proxy.domain.placement import rank
@@ -16,7 +17,7 @@ from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.copied_body import CopiedBody
 from s3o_proxy.operations.finish import finish
 from s3o_proxy.operations.multipart import store_part
-from s3o_proxy.operations.write import SETTLE_MS, Draft, abandon, commit, erase, new_intent, reserve, write_object
+from s3o_proxy.operations.write import Draft, abandon, commit, erase, new_intent, reserve, write_object
 from s3o_proxy.s3.errors import S3Error
 from s3o_proxy.s3.operation import CopyObject, CopySource, ObjectCopied, UploadPartCopy
 

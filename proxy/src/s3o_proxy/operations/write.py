@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from s3o_proxy.backends.port import Backend, Traits
+from s3o_proxy.domain.cleanup import SETTLE_MS
 from s3o_proxy.domain.errors import (
     AllBackendsFailed,
     BackendError,
@@ -37,9 +38,6 @@ from s3o_proxy.s3.body import Body
 from s3o_proxy.s3.operation import ObjectWritten
 
 log = logging.getLogger(__name__)
-
-SETTLE_MS = 60_000
-"""How long bytes whose arrival is unknown may still be on their way before the cleanup deletes them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from s3o_proxy.domain.errors import BackendConfigured, NoSuchBackend, NoSuchOperation
-from s3o_proxy.domain.operation import Operation, Wish
-from s3o_proxy.workers.drain import plan_of
+from s3o_proxy.domain.operation import Operation, Plan, Wish
+from s3o_proxy.workers.drain import plan_of_drain
 from s3o_proxy.workers.means import Means
+from s3o_proxy.workers.purge import plan_of_purge
+from s3o_proxy.workers.rebalance import plan_of_rebalance
 
 MOST_LISTED = 100
 
@@ -32,7 +34,7 @@ class Desk:
         """What it would move, without asking for it. Raises NoSuchBackend, MetadataError."""
         operation = self._drafted(wish)
         self._require_backend(operation)
-        return replace(operation, plan=await plan_of(self._means, operation.backend))
+        return replace(operation, plan=await self._planned(operation))
 
     async def find(self, operation_id: str) -> Operation:
         found = await self._means.metadata.find_operation(operation_id)
@@ -53,6 +55,13 @@ class Desk:
         if any(candidate.name == backend for candidate in self._means.placing().candidates):
             raise BackendConfigured(backend)
         await self._means.metadata.forget_backend(backend)
+
+    async def _planned(self, operation: Operation) -> Plan:
+        if operation.kind == "Drain":
+            return await plan_of_drain(self._means, operation.backend)
+        if operation.kind == "Rebalance":
+            return await plan_of_rebalance(self._means)
+        return await plan_of_purge(self._means, operation)
 
     def _drafted(self, wish: Wish) -> Operation:
         now = self._means.clock()

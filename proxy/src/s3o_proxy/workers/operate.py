@@ -15,6 +15,8 @@ from s3o_proxy.domain.operation import Kind, Operation
 from s3o_proxy.workers.drain import Drain
 from s3o_proxy.workers.journal import Ended
 from s3o_proxy.workers.means import Means
+from s3o_proxy.workers.purge import Purge
+from s3o_proxy.workers.rebalance import Rebalance
 from s3o_proxy.workers.report import Report
 
 log = logging.getLogger(__name__)
@@ -32,7 +34,7 @@ class Start(Protocol):
     def __call__(self, means: Means, operation: Operation, /) -> Run: ...
 
 
-RUNS: Mapping[Kind, Start] = {"Drain": Drain}
+RUNS: Mapping[Kind, Start] = {"Drain": Drain, "Rebalance": Rebalance, "Purge": Purge}
 
 
 class Operate:
@@ -51,7 +53,7 @@ class Operate:
         async with asyncio.TaskGroup() as group:
             while True:
                 for operation in await self._means.metadata.active_operations():
-                    if operation.kind in RUNS and operation.operation_id not in begun and self._is_due(operation):
+                    if operation.operation_id not in begun and self._is_due(operation):
                         begun[operation.operation_id] = group.create_task(self._carry_out(operation))
                 running = [task for task in begun.values() if not task.done()]
                 if not running:

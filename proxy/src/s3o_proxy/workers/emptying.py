@@ -1,0 +1,53 @@
+"""What drains and purges of a backend share: the copies are gone, and the rest goes by itself, by its client, its worker, or time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from s3o_proxy.domain.operation import Progress, Remains
+from s3o_proxy.workers.journal import Journal
+from s3o_proxy.workers.means import Means
+
+
+class Rest:
+    """What is left on `backend` besides copies."""
+
+    def __init__(self, means: Means, journal: Journal, backend: str) -> None:
+        self._means, self._journal, self._backend = means, journal, backend
+
+    async def figures(self) -> Mapping[str, Any]:
+        return figures(self._journal.progress, await self._means.metadata.remains(self._backend))
+
+    async def wait(self, left: Remains) -> None:
+        """Note what is waited for. Raises Ended."""
+        if left.cleanups:
+            # Once when it comes to this: more often, a backend that refuses would soon have used up all attempts.
+            if self._journal.operation.reason != "WaitingForDeletions":
+                await self._means.metadata.hasten_cleanup(self._backend, self._means.clock())
+            self._means.wake_cleanup()
+        known = figures(self._journal.progress, left)
+        if left.uploads:
+            message = (
+                f"{left.uploads} multipart uploads are in progress there: they end by their clients, or are aborted when they are stale"
+            )
+            await self._journal.state("Running", "WaitingForUploads", message, known)
+        elif left.intents:
+            await self._journal.state("Running", "WaitingForWrites", f"{left.intents} writes that began before are under way there", known)
+        elif left.cleanups:
+            await self._journal.state("Running", "WaitingForDeletions", f"{left.cleanups} deletions are due there", known)
+        else:
+            message = f"{left.dead} deletions there were given up and wait in the dead-letter queue for a person"
+            await self._journal.state("Stalled", "DeletionsFailed", message, {**known, "last_error": left.error})
+
+
+def figures(progress: Progress, left: Remains) -> Mapping[str, Any]:
+    return {
+        "objects_total": progress.objects_moved + left.copies,
+        "objects_remaining": left.copies,
+        "bytes_total": progress.bytes_moved + left.copy_bytes,
+        "bytes_remaining": left.copy_bytes,
+        "uploads_remaining": left.uploads,
+        "intents_remaining": left.intents,
+        "cleanups_remaining": left.cleanups + left.dead,
+    }

@@ -1,0 +1,102 @@
+"""A purge leaves nothing of a bucket, or nothing on a backend; what others hold stays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from tests.support.ledger import an_intent, an_object
+from tests.support.stories import Stage
+
+from s3o_proxy.domain.errors import NoBackendAccepts
+from s3o_proxy.domain.operation import Operation, Wish
+from s3o_proxy.s3.operation import CreateMultipartUpload, GetObject, PutObject, UploadCreated, UploadPart
+from s3o_proxy.workers.operate import RUNS
+from s3o_proxy.workers.purge import Purge
+
+
+async def purge(stage: Stage, *, backend: str = "", bucket: str = "") -> Operation:
+    asked = await stage.desk.ask(Wish("Purge", "uid", "t", backend, bucket))
+    assert RUNS["Purge"] is Purge
+    await stage.operate()
+    return await stage.desk.find(asked.operation_id)
+
+
+async def fill(stage: Stage) -> None:
+    for bucket in ("photos", "films"):
+        for number in range(30):
+            await stage.perform(PutObject(bucket, f"key-{number}"), b"data")
+        created = await stage.perform(CreateMultipartUpload(bucket, "upload"))
+        assert isinstance(created, UploadCreated)
+        await stage.perform(UploadPart(bucket, "upload", created.upload.upload_id, 1), b"part")
+
+
+async def test_a_bucket_is_emptied_with_its_uploads_and_the_others_are_not(stage: Stage) -> None:
+    await fill(stage)
+    done = await purge(stage, bucket="photos")
+    assert (done.state, done.progress.objects_moved, done.progress.bytes_moved) == ("Succeeded", 30, 120)
+    assert (done.progress.objects_remaining, done.progress.uploads_remaining) == (0, 0)
+    assert done.plan is not None
+    assert (done.plan.objects, done.plan.bytes) == (30, 120)
+    assert {key.partition("/")[0] for key in stage.backends["first"].objects} == {"films"}
+    assert [upload.key.partition("/")[0] for upload in stage.backends["first"].uploads.values()] == ["films"]
+    assert await stage.read(GetObject("films", "key-3")) == b"data"
+    await purge(stage, backend="first")
+
+
+async def test_a_bucket_to_which_somebody_writes_is_waited_for(stage: Stage) -> None:
+    stall = stage.backends["first"].stall("put")
+    writing = asyncio.create_task(stage.perform(PutObject("photos", "k"), b"data"))
+    await stall.reached.wait()
+    waiting = await purge(stage, bucket="photos")
+    assert (waiting.state, waiting.reason) == ("Running", "WaitingForWrites")
+    stall.release()
+    await writing
+    await stage.operate()
+    assert (await stage.desk.find(waiting.operation_id)).state == "Succeeded"
+    assert stage.backends["first"].objects == {}
+
+
+async def test_a_backend_is_emptied_and_takes_no_more(stage: Stage) -> None:
+    await fill(stage)
+    done = await purge(stage, backend="first")
+    assert (done.state, done.progress.objects_moved, done.progress.cleanups_remaining) == ("Succeeded", 60, 0)
+    assert (stage.backends["first"].objects, stage.backends["first"].uploads) == ({}, {})
+    assert await stage.metadata.find_object("photos", "key-1") is None
+    await stage.perform(PutObject("photos", "k"), b"data")
+    assert len(stage.backends["second"].objects) == 1
+    assert (await stage.desk.cancel(done.operation_id)).state == "Succeeded"
+    stage.configure(stage.config.backends[0])
+    try:
+        await stage.perform(PutObject("photos", "k"), b"data")
+    except NoBackendAccepts:
+        return
+    raise AssertionError("a purged backend took a write")
+
+
+async def test_an_object_with_a_copy_elsewhere_keeps_that(stage: Stage) -> None:
+    for backend in ("first", "second"):
+        intent = an_intent("w1", backend=backend, owner=stage.instance, size_bytes=4)
+        await stage.metadata.reserve_write(intent, None)
+        await stage.backends[backend].put(intent.storage_key, _pieces(), 4)
+    await stage.metadata.commit_write(an_object("w1", size_bytes=4))
+    assert (await purge(stage, backend="first")).state == "Succeeded"
+    assert await stage.read(GetObject("photos", "cat.jpg")) == b"data"
+    assert stage.backends["first"].objects == {}
+
+
+async def _pieces() -> AsyncIterator[bytes]:
+    yield b"data"
+
+
+async def test_an_upload_that_is_just_being_created_leaves_nothing(stage: Stage) -> None:
+    """It is not open yet when it is aborted: its cleanup waits until the backend has surely created it."""
+    stall = stage.backends["first"].stall("create_multipart")
+    creating = asyncio.create_task(stage.perform(CreateMultipartUpload("photos", "upload")))
+    await stall.reached.wait()
+    assert (await purge(stage, bucket="photos")).state == "Succeeded"
+    stall.release()
+    await asyncio.wait({creating})
+    assert creating.exception() is not None
+    await stage.settle()
+    assert stage.backends["first"].uploads == {}
