@@ -137,7 +137,7 @@ def assert_minted_once(namespace: Namespace, lives: list[Mortal], where: str) ->
 def entries_in(registry: Object) -> dict[str, str]:
     """Bucket → access key id."""
     entries = [json.loads(base64.b64decode(text)) for text in (registry.get("data") or {}).values()]
-    return {entry["name"]: entry["accessKeyId"] for entry in entries}
+    return {entry["bucket"]: entry["accessKeyId"] for entry in entries}
 
 
 async def test_the_operator_writes_several_children_of_buckets_at_a_time_and_statuses_last(scene: Scene) -> None:
