@@ -1,4 +1,4 @@
-"""A real API server, on which an Argo CD could have its settings."""
+"""A real API server: on it an Argo CD could have its settings, and its CEL is that of Flux."""
 
 from __future__ import annotations
 
