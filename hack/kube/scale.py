@@ -65,6 +65,7 @@ def main(buckets: int, backends: int, rest_s: float) -> int:
             print(f"{'(all objects are there after':<58}{time.monotonic() - began:>8.1f} s)", flush=True)
             report(f"{buckets} buckets, {backends} backends: from nothing to Ready", _settled(first) - began, 20, "s")
             _check(namespace, buckets)
+            print(f"{'(CPU of the operator until then':<58}{_cpu_s(first):>8.1f} s)", flush=True)
             report("memory, resident", _memory_mib(first, "VmRSS"), 200, "MiB")
             report("memory, highest", _memory_mib(first, "VmHWM"), 200, "MiB")
             report(f"writes at rest, {rest_s:g} s", _writes_during(namespace, rest_s), 1, "")
@@ -72,7 +73,7 @@ def main(buckets: int, backends: int, rest_s: float) -> int:
             report("after a restart: everything looked at", _restarted(starting), 3, "s")
             report("writes of the restart", _writes_during(namespace, 5), 1, "")
             report("one changed backend until the proxies' configuration has it", _one_change(namespace), 3, "s")
-            print(f"{'CPU of the restarted operator until then':<58}{_cpu_s(starting.started[-1]):>8.1f} s")
+            print(f"{'(CPU of the restarted operator until then':<58}{_cpu_s(starting.started[-1]):>8.1f} s)")
     return 1 if any(one.value >= one.bound for one in figures) else 0
 
 

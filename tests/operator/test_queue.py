@@ -90,3 +90,18 @@ async def test_a_key_that_is_due_later_waits_until_then_and_news_do_not(queue: W
     queue.done(ONE)
     clock.now_s += 60
     assert await is_empty(queue)
+
+
+async def test_news_that_come_together_are_one_piece_of_work(clock: Clock) -> None:
+    queue = WorkQueue(clock, calm_s=0.05)
+    for _ in range(3):
+        queue.add(ONE)
+        assert await is_empty(queue)
+        clock.now_s += 0.02
+    # Counted from the first: a stream of news never holds it up for good.
+    assert await queue.take() == ONE
+    queue.add(ONE)
+    queue.done(ONE)
+    assert await is_empty(queue)
+    clock.now_s += 0.05
+    assert await queue.take() == ONE

@@ -39,12 +39,12 @@ def reports(namespace: Namespace) -> dict[str, str]:
 
 
 def key_pairs(namespace: Namespace) -> dict[str, str]:
-    """Bucket → the access key id that its application is given."""
+    """Secret → the access key id that an application is given by it."""
     given = {}
     for secret in namespace.list("Secret"):
         owners = secret["metadata"].get("ownerReferences") or []
         if owners and owners[0]["kind"] == "VirtualBucket" and "AWS_ACCESS_KEY_ID" in (secret.get("data") or {}):
-            given[owners[0]["name"]] = base64.b64decode(secret["data"]["AWS_ACCESS_KEY_ID"]).decode()
+            given[secret["metadata"]["name"]] = base64.b64decode(secret["data"]["AWS_ACCESS_KEY_ID"]).decode()
     return given
 
 

@@ -35,6 +35,7 @@ from s3o_operator.startup import CannotStart, Settings, check, kopf_settings, re
 _LOG = logging.getLogger("s3o_operator")
 _WORKERS = 8
 _STOP_S = 5.0
+_CALM_S = 0.05
 _STUCK_S = 120.0
 
 
@@ -47,7 +48,7 @@ class Process:
         self.stop = asyncio.Event()
         self.metrics = Metrics()
         self.cache = Cache()
-        self.queue = WorkQueue(time.monotonic)
+        self.queue = WorkQueue(time.monotonic, calm_s=_CALM_S)
         self.intake = Intake(self.cache, self.queue)
         self.resync = Resync(kube, self.intake, settings.watched_namespace, settings.resync_s, time.monotonic)
         self.client = AdminClient(self.metrics)

@@ -13,11 +13,12 @@ _FIRST_S, _MOST_S = 0.5, 60.0
 
 
 class WorkQueue:
-    """`now`: seconds of a monotonic clock."""
+    """`now`: seconds of a monotonic clock. `calm_s`: how long news wait, so that what comes with them is the same piece of work."""
 
-    def __init__(self, now: Callable[[], float], chance: Callable[[], float] = random.random) -> None:
+    def __init__(self, now: Callable[[], float], chance: Callable[[], float] = random.random, *, calm_s: float = 0.0) -> None:
         self._now = now
         self._chance = chance
+        self._calm_s = calm_s
         self._due: dict[Key, float] = {}
         """The one time at which a key is due. An entry of the heap that says otherwise is out of date."""
         self._heap: list[tuple[float, Key]] = []
@@ -27,11 +28,11 @@ class WorkQueue:
         self._changed = asyncio.Event()
 
     def add(self, key: Key) -> None:
-        """Due now, whatever back-off it is in: there is news."""
+        """Due as soon as it is calm, whatever back-off it is in: there is news."""
         if key in self._working:
             self._working[key] = True
         else:
-            self._schedule(key, self._now())
+            self._schedule(key, self._now() + self._calm_s)
 
     def add_after(self, key: Key, delay_s: float) -> None:
         """Due then, unless it is due earlier anyway. Of a key that is in work: say it after `done`."""
@@ -56,7 +57,7 @@ class WorkQueue:
     def done(self, key: Key) -> None:
         self._failures.pop(key, None)
         if self._working.pop(key):
-            self._schedule(key, self._now())
+            self._schedule(key, self._now() + self._calm_s)
 
     def failed(self, key: Key) -> float:
         """Seconds until it is tried again. News do not shorten it: what fails because of its own events must not spin."""

@@ -19,7 +19,8 @@ from s3o_operator.plan.planner import plan
 from s3o_operator.queue import WorkQueue
 
 _LOG = logging.getLogger(__name__)
-_MOST_PLANS = 5
+_MOST_PLANS = 50
+"""As resources arrive, each plan gives keys to those that are new."""
 
 
 class Refused(Exception):
@@ -68,8 +69,12 @@ class Reconciler:
         """When it is due again (RFC 3339), or nothing. Raises KubeError for what may pass, Refused for what will not."""
         failures: tuple[str, ...] = ()
         await self._fleet.meet(key)
+        before = None
         for _ in range(_MOST_PLANS):
             planned = plan(observe(self._cache, key, self._image, self._fleet.contacts(key), failures=failures))
+            if planned == before:
+                raise Refused(f"what was done did not help: {type(planned.actions[0]).__name__} is wanted again")
+            before = planned
             outcome = await apply(planned.statuses() if failures else planned, self._kube, self._cache, self._progress)
             if failures:
                 raise Refused("; ".join(failures))

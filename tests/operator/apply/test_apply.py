@@ -4,7 +4,6 @@ finishes, without doing anything twice."""
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -15,8 +14,10 @@ from tests.support import resources
 from tests.support.inline_operator import InlineOperator, Mortal, inline_operator, until_killed
 from tests.support.kube import Cluster
 from tests.support.operators import Namespace, Object, authorize_everywhere, condition
-from tests.support.pictures import children, reports
+from tests.support.pictures import children, key_pairs, reports
 
+from s3o_operator.plan.observed import Key
+from s3o_operator.plan.registry import CredentialRef, KeyPair, read_registry, shards_of
 from s3o_operator.reconcile import Refused
 
 POSTGRES = {"driver": "Postgres", "host": "db", "database": "s3o", "user": "s3o"}
@@ -122,22 +123,20 @@ async def test_killed_at_any_write_it_ends_as_if_it_had_not_been(change: Change,
 
 
 def assert_minted_once(namespace: Namespace, lives: list[Mortal], where: str) -> None:
-    """Whatever was ever sent as the key pair of a bucket is the one that it has now: none is made twice, none is given out early."""
-    registry = entries_in(namespace.get("Secret", "main-registry") or {})
+    """Whatever was ever sent as the key of a credential is the one that it has now: none is made twice, none is given out early."""
+    registry = minted(namespace.list("Secret"), namespace)
+    given = set(key_pairs(namespace).values())
     for _, _, body in [write for mortal in lives for write in mortal.writes]:
-        if not isinstance(body, dict) or body.get("kind") != "Secret":
-            continue
-        if body["metadata"]["name"] == "main-registry":
-            assert entries_in(body).items() <= registry.items(), where
-        elif "AWS_ACCESS_KEY_ID" in (body.get("data") or {}):
-            key = base64.b64decode(body["data"]["AWS_ACCESS_KEY_ID"]).decode()
-            assert registry[body["metadata"]["name"]] == key, where
+        if isinstance(body, dict) and body.get("kind") == "Secret":
+            assert minted([body], namespace).items() <= registry.items(), where
+            if "AWS_ACCESS_KEY_ID" in (body.get("data") or {}):
+                assert base64.b64decode(body["data"]["AWS_ACCESS_KEY_ID"]).decode() in given, where
+    assert given <= {pair.access_key_id for pair in registry.values()}, where
 
 
-def entries_in(registry: Object) -> dict[str, str]:
-    """Bucket → access key id."""
-    entries = [json.loads(base64.b64decode(text)) for text in (registry.get("data") or {}).values()]
-    return {entry["bucket"]: entry["accessKeyId"] for entry in entries}
+def minted(secrets: list[Object], namespace: Namespace) -> dict[CredentialRef, KeyPair]:
+    shards = shards_of(Key(namespace.name, "main"), secrets)
+    return {credential: entry.pair for credential, entry in read_registry(shards).items()}
 
 
 async def test_the_operator_writes_several_children_of_buckets_at_a_time_and_statuses_last(scene: Scene) -> None:
