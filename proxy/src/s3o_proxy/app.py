@@ -24,7 +24,7 @@ from s3o_proxy.config.loader import load
 from s3o_proxy.config.snapshot import Credential, Snapshot
 from s3o_proxy.config.watch import LiveConfig, Source
 from s3o_proxy.domain.errors import MetadataError
-from s3o_proxy.domain.model import Copy, StoredObject, Usage
+from s3o_proxy.domain.model import BucketUsage, Copy, StoredObject, Usage
 from s3o_proxy.domain.moving import Moved
 from s3o_proxy.domain.placement import Candidate
 from s3o_proxy.http.admin import ADMIN_TOKEN, admin_routes
@@ -47,7 +47,9 @@ from s3o_proxy.telemetry.logs import Logs, start_logs
 from s3o_proxy.telemetry.metrics import Metrics
 from s3o_proxy.workers.abort_stale_uploads import AbortStaleUploads
 from s3o_proxy.workers.audit import Difference, audit
+from s3o_proxy.workers.check_backends import Check, CheckBackends
 from s3o_proxy.workers.clean_up import CleanUp
+from s3o_proxy.workers.count_buckets import CountBuckets, ReadCounts
 from s3o_proxy.workers.desk import Desk
 from s3o_proxy.workers.driver import Driver
 from s3o_proxy.workers.hold_lease import HoldLease, instance_lease
@@ -89,12 +91,16 @@ class Proxy:
             meter=metrics,
         )
         self.desk = Desk(self._means, new_id, self._wake_operate)
+        self._counts: Mapping[str, BucketUsage] = {}
+        self._check_backends = CheckBackends(backends, lambda: self.snapshot, now_ms)
         reap = ReapIntents(metadata, self._forsaken, now_ms, self._wake_cleanup)
-        every_process: list[Worker] = [self._hold_lease, self._refresh_usage, reap]
+        seeing: list[Worker] = [self._check_backends, ReadCounts(metadata, self._publish_counts)]
+        every_process: list[Worker] = [self._hold_lease, self._refresh_usage, reap, *seeing]
         repair: list[Worker] = [
             CleanUp(metadata, backends, self.instance, now_ms, lambda: self.snapshot.config.cleanup.concurrency),
             AbortStaleUploads(metadata, lambda: self.snapshot.config.cleanup.multipart_stale_timeout_ms, now_ms, self._wake_cleanup),
             Operate(self._means),
+            CountBuckets(metadata, lambda: [bucket.name for bucket in self.snapshot.buckets], now_ms),
         ]
         roster = workers_of(role, every_process=every_process, repair=repair)
         self._driver = Driver(roster, metadata, self.instance, now_ms, metrics)
@@ -114,6 +120,14 @@ class Proxy:
     @property
     def queue_depths(self) -> Mapping[str, int]:
         return self._depths
+
+    @property
+    def bucket_usage(self) -> Mapping[str, BucketUsage]:
+        return self._counts
+
+    @property
+    def checks(self) -> Mapping[str, Check]:
+        return self._check_backends.checks
 
     def clock(self) -> int:
         return now_ms()
@@ -171,8 +185,15 @@ class Proxy:
     def _wake_cleanup(self) -> None:
         self._driver.wake(CleanUp.name)
 
+    def wake_checks(self) -> None:
+        """There may be backends that were never tried."""
+        self._driver.wake(CheckBackends.name)
+
     def _wake_operate(self) -> None:
         self._driver.wake(Operate.name)
+
+    def _publish_counts(self, counts: Mapping[str, BucketUsage]) -> None:
+        self._counts = counts
 
     def _publish(self, usage: Mapping[str, Usage], depths: Mapping[str, int]) -> None:
         self._usage.refresh(usage)
@@ -228,6 +249,7 @@ async def _serve(source: Source, listen_on: str, role: Role) -> int:
 
         async def adopt(snapshot: Snapshot) -> None:
             await proxy.adopt(snapshot)
+            proxy.wake_checks()
             if tls is not None:
                 renew_tls(tls, snapshot)
             _follow_logging(logs, snapshot)

@@ -119,6 +119,12 @@ async def test_what_a_backend_still_holds_is_told_and_a_forgotten_one_is_fine(cl
     async with pod(says(404, {"error": "no such backend"})) as url:
         await client.forget_backend([peer(url)], "b2")
 
+    async def forgets(_: web.Request) -> web.Response:
+        return web.Response(status=204)
+
+    async with pod(forgets) as url:
+        await client.forget_backend([peer(url)], "b2")
+
 
 async def test_a_list_that_is_none_is_no_empty_list(client: AdminClient) -> None:
     async with pod(says(200, {"operations": None})) as url:

@@ -89,7 +89,7 @@ class Pod:
         self.asked.append(request.path.rsplit("/", 1)[1])
         if request.path.endswith("/reload"):
             self.serves = self.mounted
-        backend = {"used": self.objects, "orphan": 0, "objects": self.objects, "quota": None}
+        backend = {"used": self.objects, "orphan": 0, "objects": self.objects, "quota": None, "check": {"reason": ""}}
         return web.json_response({"generation": self.serves, "digest": f"digest-{self.serves}", "backends": {"one": backend}})
 
 
@@ -211,3 +211,10 @@ async def test_only_ready_pods_are_peers(world: World) -> None:
     there = next(world.cache.all("Pod"))
     world.put(there | {"status": there["status"] | {"conditions": []}})
     assert world.watch.peers(KEY) == []
+
+
+async def test_a_backend_that_was_not_tried_yet_is_asked_about_soon(world: World) -> None:
+    untried = {"used": 0, "orphan": 0, "objects": 0, "quota": None, "check": None}
+    await world.add_pod("p0", says(200, {"generation": 1, "digest": "digest-1", "backends": {"one": untried}}))
+    world.watch.look(KEY)
+    assert await world.watch.visit(KEY) == pytest.approx(Pace().soon_s * Pace().growth)

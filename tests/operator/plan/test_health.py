@@ -9,6 +9,7 @@ from tests.operator.plan.test_sync import condition, saying, settled, statuses, 
 
 from s3o_operator.plan.contacts import BackendReport
 from s3o_operator.plan.observed import Object, Observed
+from s3o_operator.plan.planner import plan
 
 
 def trying(seen: Observed, reason: str, problem: str = "as told") -> Observed:
@@ -20,17 +21,23 @@ def backend_of(seen: Observed) -> Object:
     return statuses(seen)["StorageBackend"]
 
 
-def test_what_nobody_tried_is_unknown_and_takes_nothing_back() -> None:
-    (backend,) = settled().backends
-    assert condition(backend["status"], "Reachable")[:2] == ("Unknown", "NotYetTried")
-    assert condition(backend["status"], "Ready")[0] == "True"
+def test_what_nobody_tried_is_not_ready_yet() -> None:
+    seen = settled()
+    untried = replace(wanted(seen), backends={"one": BackendReport()})
+    found = backend_of(saying(seen, p0=untried, p1=untried))
+    assert condition(found, "Reachable")[:2] == ("Unknown", "NotYetTried")
+    assert condition(found, "Ready")[:2] == ("False", "NotYetTried")
+    assert condition(found, "Stalled")[0] == "False"
+
+
+def test_one_proxy_that_has_not_tried_yet_takes_nothing_back() -> None:
+    seen = settled()
+    assert not plan(saying(seen, p1=replace(wanted(seen), backends={"one": BackendReport()}))).actions
 
 
 def test_a_backend_that_was_used_is_reachable_and_takes_our_credentials() -> None:
-    found = backend_of(trying(settled(), ""))
-    assert condition(found, "Reachable")[0] == "True"
-    assert condition(found, "CredentialsValid")[0] == "True"
-    assert condition(found, "Ready")[0] == "True"
+    (backend,) = settled().backends
+    assert [condition(backend["status"], kind)[0] for kind in ("Reachable", "CredentialsValid", "Ready")] == ["True"] * 3
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from tests.operator.plan.test_planner import carried_out, observed, registry, se
 from tests.support import resources
 
 from s3o_operator.plan.actions import SetStatus
-from s3o_operator.plan.contacts import Contact, Report, not_yet_at
+from s3o_operator.plan.contacts import BackendReport, Contact, Report, not_yet_at
 from s3o_operator.plan.observed import Object, Observed, Ref
 from s3o_operator.plan.planner import plan
 
@@ -42,7 +42,7 @@ def settled(pods: int = 2) -> Observed:
 def wanted(seen: Observed) -> Report:
     assert seen.orchestrator is not None
     config = seen.orchestrator["status"]["config"]
-    return Report(config["generation"], config["digest"])
+    return Report(config["generation"], config["digest"], backends={"one": BackendReport(checked=True)})
 
 
 def saying(seen: Observed, **said: Report | str | None) -> Observed:

@@ -77,7 +77,7 @@ def test_only_what_a_person_would_see_is_written(before: BucketReport, after: Bu
 
 
 def counting(seen: Observed, objects: int) -> Observed:
-    figures = {"one": BackendReport(used=objects * 1000, objects=objects, quota=10**9)}
+    figures = {"one": BackendReport(used=objects * 1000, objects=objects, quota=10**9, checked=True)}
     return saying(seen, p0=replace(wanted(seen), backends=figures, buckets={"photos": BucketReport(objects, objects * 1000)}))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,10 +13,11 @@ import pytest
 from tests.support.dictionary import BUCKET, Dictionary, DictionaryEdge, code_of, is_alive, request_head
 from tests.support.edge import WireClient, connected, serving
 
-from s3o_crds.compiled import BackendConfig, FleetConfig, ServerConfig
+from s3o_crds.compiled import BackendConfig, BucketConfig, FleetConfig, ServerConfig
 from s3o_proxy.config.snapshot import Snapshot, take_snapshot
-from s3o_proxy.domain.model import Usage
+from s3o_proxy.domain.model import BucketUsage, Usage
 from s3o_proxy.http.admin import admin_routes
+from s3o_proxy.workers.check_backends import Check
 
 ADMIN = "admin-token"
 BEARER = {"Authorization": f"Bearer {ADMIN}"}
@@ -27,7 +29,13 @@ def snapshot_of(generation: int) -> Snapshot:
         BackendConfig(name=name, endpoint="http://localhost", region="r", bucket="b", quota_bytes=quota, **keys)
         for name, quota in (("one", 1000), ("two", None))
     )
-    config = FleetConfig(name="main", generation=generation, digest=f"digest-{generation}", backends=backends)
+    config = FleetConfig(
+        name="main",
+        generation=generation,
+        digest=f"digest-{generation}",
+        backends=backends,
+        buckets=(BucketConfig(name="photos"), BucketConfig(name="new")),
+    )
     return take_snapshot(config, {"ns/keys/id": "id", "ns/keys/key": "key"})
 
 
@@ -40,6 +48,15 @@ class Process:
     config_refusal: tuple[str, ...] = ("the change was half written",)
     usage: dict[str, Usage] = field(default_factory=lambda: {"one": Usage("one", 5, 3, 2, 4)})
     queue_depths: dict[str, int] = field(default_factory=lambda: {"intents": 2})
+    bucket_usage: dict[str, BucketUsage] = field(
+        default_factory=lambda: {name: BucketUsage(name, 3, 5) for name in ("photos", "of before")}
+    )
+    checks: dict[str, Check] = field(default_factory=lambda: {"one": Check("Unreachable", "no answer")})
+    hangs: bool = False
+
+    async def why_not_ready(self) -> list[str]:
+        await asyncio.sleep(60 if self.hangs else 0)
+        return ["the database is away"]
 
     async def look(self) -> None:
         self.snapshot, self.config_refusal = snapshot_of(2), ()
@@ -53,8 +70,10 @@ class NoDesk:
 
 
 @asynccontextmanager
-async def administered(token: str = ADMIN, application: Dictionary | None = None) -> AsyncIterator[WireClient]:
-    process = Process()
+async def administered(
+    token: str = ADMIN, application: Dictionary | None = None, process: Process | None = None
+) -> AsyncIterator[WireClient]:
+    process = process or Process()
     edge = DictionaryEdge(application or Dictionary(), admin_routes(process, process.look, NoDesk(), token))
     async with serving(edge.endpoint, None, edge.readiness) as served, connected(served.port) as client:
         yield client
@@ -70,11 +89,27 @@ async def test_the_status_says_what_is_served_and_what_it_holds() -> None:
             "digest": "digest-1",
             "configRefusal": ["the change was half written"],
             "backends": {
-                "one": {"used": 5, "orphan": 3, "reserved": 2, "objects": 4, "quota": 1000},
-                "two": {"used": 0, "orphan": 0, "reserved": 0, "objects": 0, "quota": None},
+                "one": {
+                    "used": 5,
+                    "orphan": 3,
+                    "reserved": 2,
+                    "objects": 4,
+                    "quota": 1000,
+                    "check": {"reason": "Unreachable", "message": "no answer"},
+                },
+                "two": {"used": 0, "orphan": 0, "reserved": 0, "objects": 0, "quota": None, "check": None},
             },
+            "buckets": {"photos": {"objects": 3, "bytes": 5}},
+            "troubles": ["the database is away"],
             "queueDepths": {"intents": 2},
         }
+
+
+async def test_a_database_that_hangs_is_a_trouble_and_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("s3o_proxy.http.admin._PATIENCE_S", 0.05)
+    async with administered(process=Process(hangs=True)) as client:
+        response = await client.ask(request_head("GET", "/admin/api/status", BEARER, token=""))
+        assert json.loads(response.body)["troubles"] == ["the database did not answer within 0.05 s"]
 
 
 async def test_a_reload_looks_at_the_configuration_before_it_answers() -> None:

@@ -31,6 +31,8 @@ MAY_SCAN = {
     "remains",
     "bucket_remains",
     "weigh_backend",
+    "forget_counts",
+    "bucket_usage",  # as many rows as buckets
 }
 
 

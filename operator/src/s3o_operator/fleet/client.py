@@ -120,6 +120,8 @@ class AdminClient:
             raise Unreachable(f"{what}: no answer within {self._timeout_s:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise Unreachable(f"{what}: {type(error).__name__} {error}".strip()) from error
+        if status == 204:
+            return {}
         try:
             answer = json.loads(raw)
         except ValueError:

@@ -135,7 +135,7 @@ class FleetWatch:
         heard = await self._ask_all(target.peers, fleet.told, target.wanted)
         self._tell(key, fleet, heard)
         fleet.visits += 1
-        if all(_serves(contact, target.wanted) for contact in heard.values()):
+        if all(_has_settled(contact, target.wanted) for contact in heard.values()):
             return self._pace.rest_s
         return min(self._pace.latest_s, self._pace.soon_s * self._pace.growth ** min(fleet.visits, 50))
 
@@ -182,6 +182,11 @@ class FleetWatch:
 def _serves(contact: Contact, wanted: tuple[int, str]) -> bool:
     report = contact.report
     return report is not None and not contact.error and (wanted == (0, "") or (report.generation, report.digest) == wanted)
+
+
+def _has_settled(contact: Contact, wanted: tuple[int, str]) -> bool:
+    """It serves what it should, and has tried all of its backends."""
+    return _serves(contact, wanted) and contact.report is not None and all(one.checked for one in contact.report.backends.values())
 
 
 def _without_figures(contacts: Mapping[str, Contact]) -> dict[str, Contact]:

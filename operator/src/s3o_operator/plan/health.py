@@ -41,9 +41,14 @@ def backend_facts(name: str, observed: Observed) -> list[Fact]:
 
 
 def backend_verdict(name: str, observed: Observed) -> Verdict | None:
-    """Why the backend cannot be used, if a ready proxy says so. What only time heals is waited for; the rest needs somebody."""
-    trouble = _trouble(_checked(name, observed))
-    if trouble is None:
+    """Why the backend is not ready though all proxies serve it: one cannot use it, or nobody has tried yet. None: it can be used.
+
+    What only time heals is waited for; the rest needs somebody.
+    """
+    checked = _checked(name, observed)
+    if not checked:
+        return waiting("NotYetTried", "no proxy has tried it yet")
+    if (trouble := _trouble(checked)) is None:
         return None
     member, report = trouble
     message = f"pod {member.name}: {report.problem}"

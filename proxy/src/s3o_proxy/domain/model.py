@@ -142,6 +142,15 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class BucketUsage:
+    """What one bucket held when it was last counted."""
+
+    bucket: str
+    objects: int = 0
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What one backend holds by the ledger's counters. The sum of the three byte counts never exceeds a quota (I3)."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hmac import compare_digest
 from typing import Protocol
@@ -11,17 +12,19 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from s3o_proxy.config.snapshot import Snapshot
-from s3o_proxy.domain.model import Usage
+from s3o_proxy.domain.model import BucketUsage, Usage
 from s3o_proxy.http.admin_operations import Answer, Desk, operation_routes
+from s3o_proxy.workers.check_backends import Check
 
 ADMIN_TOKEN = "S3O_ADMIN_TOKEN"  # noqa: S105  the name of a variable, not its value
 """The environment variable that holds the token."""
 
+_PATIENCE_S = 2.0
 _REFUSED_HEADERS = {"www-authenticate": 'Bearer realm="s3-orchestrator"'}
 
 
 class Administered(Protocol):
-    """What this process knows without asking anybody: so it also answers while the database is away."""
+    """What this process knows without asking anybody, but for `why_not_ready`: so it also answers while the database is away."""
 
     @property
     def instance(self) -> str: ...
@@ -40,6 +43,20 @@ class Administered(Protocol):
     @property
     def queue_depths(self) -> Mapping[str, int]: ...
 
+    @property
+    def bucket_usage(self) -> Mapping[str, BucketUsage]:
+        """What was counted last; a bucket that was never counted is not there."""
+        ...
+
+    @property
+    def checks(self) -> Mapping[str, Check]:
+        """What came of the last try of each backend; one that was not tried yet is not there."""
+        ...
+
+    async def why_not_ready(self) -> list[str]:
+        """Why requests cannot be served now. The one that asks, and may wait."""
+        ...
+
 
 def admin_routes(administered: Administered, reload: Callable[[], Awaitable[None]], desk: Desk, token: str) -> list[Route]:
     """`reload` looks at the configuration now. Without a `token` there are no routes: nobody could prove to be allowed."""
@@ -47,11 +64,11 @@ def admin_routes(administered: Administered, reload: Callable[[], Awaitable[None
         return []
 
     async def status(_: Request) -> Response:
-        return JSONResponse(_status(administered))
+        return JSONResponse(await _status(administered))
 
     async def look(_: Request) -> Response:
         await reload()
-        return JSONResponse(_status(administered))
+        return JSONResponse(await _status(administered))
 
     return [
         Route("/admin/api/status", _guarded(status, token), methods=["GET"]),
@@ -72,18 +89,40 @@ def _guarded(answer: Answer, token: str) -> Answer:
     return guarded
 
 
-def _status(administered: Administered) -> dict[str, object]:
-    snapshot, usage = administered.snapshot, administered.usage
+async def _status(administered: Administered) -> dict[str, object]:
+    snapshot, usage, checks, counts = administered.snapshot, administered.usage, administered.checks, administered.bucket_usage
     return {
         "instance": administered.instance,
         "generation": snapshot.generation,
         "digest": snapshot.digest,
         "configRefusal": list(administered.config_refusal),
+        "troubles": await _troubles(administered),
         "backends": {
-            backend.name: _backend(usage.get(backend.name, Usage(backend.name)), backend.quota_bytes) for backend in snapshot.backends
+            backend.name: {
+                **_backend(usage.get(backend.name, Usage(backend.name)), backend.quota_bytes),
+                "check": _check(checks.get(backend.name)),
+            }
+            for backend in snapshot.backends
+        },
+        "buckets": {
+            bucket.name: {"objects": counts[bucket.name].objects, "bytes": counts[bucket.name].size_bytes}
+            for bucket in snapshot.buckets
+            if bucket.name in counts
         },
         "queueDepths": dict(administered.queue_depths),
     }
+
+
+async def _troubles(administered: Administered) -> list[str]:
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            return await administered.why_not_ready()
+    except TimeoutError:
+        return [f"the database did not answer within {_PATIENCE_S:g} s"]
+
+
+def _check(check: Check | None) -> dict[str, str] | None:
+    return None if check is None else {"reason": check.reason, "message": check.message}
 
 
 def _backend(usage: Usage, quota_bytes: int | None) -> dict[str, int | None]:

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from s3o_proxy.domain.model import (
+    BucketUsage,
     CleanupItem,
     Conditions,
     Copy,
@@ -20,7 +21,7 @@ from s3o_proxy.domain.model import (
     Usage,
 )
 from s3o_proxy.domain.operation import Operation, Remains
-from s3o_proxy.metadata import audit, listing, moves, operations, parts, uploads
+from s3o_proxy.metadata import audit, counting, listing, moves, operations, parts, uploads
 from s3o_proxy.metadata.cleanup import (
     BURY_CLEANUP,
     CLAIM_CLEANUP,
@@ -31,6 +32,7 @@ from s3o_proxy.metadata.cleanup import (
     FinishCleanup,
     RetryCleanup,
 )
+from s3o_proxy.metadata.counting import KEEP_COUNTS, KeepCounts
 from s3o_proxy.metadata.engine import Engine
 from s3o_proxy.metadata.finder import Finder
 from s3o_proxy.metadata.lane import Lane
@@ -105,6 +107,7 @@ ORDER = (
     HASTEN_CLEANUP,
     CLAIM_CLEANUP,
     FORGET_BACKEND,
+    KEEP_COUNTS,
     # Last: it locks the backends' rows until the commit, and may count on what the others freed.
     RESERVE,
 )
@@ -270,6 +273,15 @@ class Ledger:
 
     async def usage(self) -> Mapping[str, Usage]:
         return await self._engine.read(audit.usage())
+
+    async def count_objects(self, after: tuple[str, str], limit: int) -> tuple[Sequence[BucketUsage], tuple[str, str]]:
+        return await self._engine.scan(counting.count_page(after, limit))
+
+    async def keep_counts(self, counts: Sequence[BucketUsage], now_ms: int) -> None:
+        await self._lane.write(KEEP_COUNTS, KeepCounts(tuple(counts), now_ms))
+
+    async def bucket_usage(self) -> Mapping[str, BucketUsage]:
+        return await self._engine.scan(counting.bucket_usage())
 
     async def queue_depths(self) -> Mapping[str, int]:
         return await self._engine.scan(audit.queue_depths())

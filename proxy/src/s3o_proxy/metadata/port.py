@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from s3o_proxy.domain.model import (
+    BucketUsage,
     CleanupItem,
     Conditions,
     Copy,
@@ -236,6 +237,18 @@ class Metadata(Protocol):
         ...
 
     async def usage(self) -> Mapping[str, Usage]: ...
+
+    async def count_objects(self, after: tuple[str, str], limit: int) -> tuple[Sequence[BucketUsage], tuple[str, str]]:
+        """Of at most `limit` objects behind (bucket, key), by bucket; and where the next page begins."""
+        ...
+
+    async def keep_counts(self, counts: Sequence[BucketUsage], now_ms: int) -> None:
+        """In place of all that were kept before."""
+        ...
+
+    async def bucket_usage(self) -> Mapping[str, BucketUsage]:
+        """What was kept last."""
+        ...
 
     async def queue_depths(self) -> Mapping[str, int]:
         """Rows in `cleanup_queue`, `cleanup_dlq`, `intents`, `uploads`."""
