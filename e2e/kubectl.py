@@ -83,13 +83,14 @@ class Kubectl:
         except KubectlFailed as error:
             return str(error)
 
-    def run_to_end(self, name: str, container: Manifest, *, volumes: Sequence[Manifest] = (), timeout_s: int = 120) -> str:
-        """Run one container as a pod that has nothing but what is given here. Returns what it printed; raises when it failed."""
+    def start(self, name: str, container: Manifest, *, volumes: Sequence[Manifest] = ()) -> None:
+        """Start one container as a pod that has nothing but what is given here."""
         safe = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
         spec = {
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": 1,
             "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [
                 {"name": "main", "image": IMAGE_OF_CLIENTS, "imagePullPolicy": "IfNotPresent", "securityContext": safe} | container
@@ -97,6 +98,10 @@ class Kubectl:
             "volumes": list(volumes),
         }
         self.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
+
+    def run_to_end(self, name: str, container: Manifest, *, volumes: Sequence[Manifest] = (), timeout_s: int = 120) -> str:
+        """`start`, and wait for its end. Returns what it printed; raises when it failed."""
+        self.start(name, container, volumes=volumes)
         # Of the container, not of the pod: its phase follows later.
         path = "jsonpath={.status.containerStatuses[0].state.terminated.reason}"
         self.run("wait", f"--for={path}", f"--timeout={timeout_s}s", f"pod/{name}", timeout_s=timeout_s + 30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from e2e.clients import clients
 from e2e.kubectl import Kubectl
 from tests.support import manifests
 from tests.support.manifests import Manifest
@@ -83,3 +84,17 @@ def test_a_bucket_that_is_added_is_served_without_a_restart(applied: Kubectl) ->
     assert applied.run_to_end("later", container, timeout_s=180).endswith(" later\n")
     after = applied.run("get", "pods", "--selector=app.kubernetes.io/component=proxy", "--output=jsonpath={.items[*].metadata.uid}")
     assert before == after != ""
+
+
+def test_backends_come_and_close_while_clients_go_on_and_none_notices(applied: Kubectl) -> None:
+    applied.wait_until_ready("virtualbucket/photos")
+    with clients(applied, "photos") as busy:
+        applied.apply(backend("four", 0, f"{applied.namespace}-four"))
+        applied.wait_until_ready("storagebackend/four")
+        applied.run("patch", "storagebackend", "one", "--type=merge", '--patch={"spec": {"state": "Cordoned"}}')
+        applied.wait_for("jsonpath={.status.phase}=Cordoned", "storagebackend/one")
+        busy.wait_for_puts(busy.counts()["puts"] + 100)
+        outcome = busy.stop()
+    assert (outcome.failed, outcome.lost) == ([], [])
+    assert outcome.gets > 0
+    applied.run("patch", "storagebackend", "one", "--type=merge", '--patch={"spec": {"state": "Active"}}')
