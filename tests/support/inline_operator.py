@@ -71,11 +71,13 @@ class Mortal:
 
 
 class InlineOperator:
-    def __init__(self, mortal: Mortal, namespace: str) -> None:
+    def __init__(self, mortal: Mortal, namespace: str, *, everywhere: bool = False) -> None:
         self.mortal = mortal
+        self._namespace = namespace
         kube = Kube(mortal)  # type: ignore[arg-type]  # what Kube uses of it
         self.process = Process(
-            kube, read_settings({"S3O_PROXY_IMAGE": IMAGE, "S3O_NAMESPACE": namespace, "S3O_WATCH_NAMESPACE": namespace})
+            kube,
+            read_settings({"S3O_PROXY_IMAGE": IMAGE, "S3O_NAMESPACE": namespace, "S3O_WATCH_NAMESPACE": "" if everywhere else namespace}),
         )
 
     async def round(self) -> int:
@@ -85,7 +87,8 @@ class InlineOperator:
         queue = self.process.queue
         while len(queue):
             key = await queue.take()
-            await self.process.reconciler.reconcile(key)
+            if key.namespace == self._namespace:  # elsewhere are other tests
+                await self.process.reconciler.reconcile(key)
             queue.done(key)
         return len(self.mortal.writes) - before
 
@@ -108,12 +111,14 @@ async def until_killed(operator: InlineOperator) -> bool:
 
 
 @asynccontextmanager
-async def inline_operator(kubeconfig: Path, namespace: str, dies_at: int = 0, *, after: bool = False) -> AsyncIterator[InlineOperator]:
+async def inline_operator(
+    kubeconfig: Path, namespace: str, dies_at: int = 0, *, after: bool = False, everywhere: bool = False
+) -> AsyncIterator[InlineOperator]:
     settings = client.Configuration()
     await config.load_kube_config(str(kubeconfig), client_configuration=settings)  # type: ignore[no-untyped-call]  # it has no types
     settings.client_session_kwargs = {"trust_env": False}
     async with client.ApiClient(settings) as api:
-        operator = InlineOperator(Mortal(api, dies_at, after=after), namespace)
+        operator = InlineOperator(Mortal(api, dies_at, after=after), namespace, everywhere=everywhere)
         try:
             yield operator
         finally:

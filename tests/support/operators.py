@@ -37,33 +37,41 @@ def install(cluster: Cluster) -> None:
     cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
 
 
+_RBAC = "rbac.authorization.k8s.io"
+
+
 def authorize(cluster: Cluster, namespace: str, folder: Path) -> Path:
     """The kubeconfig of a ServiceAccount that has the shipped ClusterRole in `namespace`, and the Lease there; nothing elsewhere."""
-    account = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
+    lease = _binding(namespace, "RoleBinding", "Role", "lease")
+    cluster.apply(
+        [*_account_with_lease(cluster), lease, _binding(namespace, "RoleBinding", "ClusterRole", "s3orchestrator-operator")], namespace
+    )
+    return kubeconfig_of(cluster, "operator", namespace, folder)
+
+
+def authorize_everywhere(cluster: Cluster, folder: Path, namespace: str = "") -> Path:
+    """The kubeconfig of a ServiceAccount that has the shipped ClusterRole in all namespaces: made once, for tests with many namespaces. The
+    Lease is in `namespace`, or in a new one."""
+    namespace = namespace or cluster.new_namespace()
+    everywhere = _binding(namespace, "ClusterRoleBinding", "ClusterRole", "s3orchestrator-operator", f"operator-of-{namespace}")
+    lease = _binding(namespace, "RoleBinding", "Role", "lease")
+    cluster.apply([*_account_with_lease(cluster), lease, everywhere], namespace)
+    return kubeconfig_of(cluster, "operator", namespace, folder)
+
+
+def _account_with_lease(cluster: Cluster) -> list[Object]:
     lease = cluster.get("role", "s3orchestrator-operator-leadership", namespace="s3-orchestrator-system")
-    api = "rbac.authorization.k8s.io"
-    documents: list[Object] = [
+    return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "operator"}},
-        {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": {"name": "lease"}, "rules": lease["rules"]},
+        {"apiVersion": f"{_RBAC}/v1", "kind": "Role", "metadata": {"name": "lease"}, "rules": lease["rules"]},
     ]
-    for kind, name in (("ClusterRole", "s3orchestrator-operator"), ("Role", "lease")):
-        ref = {"apiGroup": api, "kind": kind, "name": name}
-        documents.append(
-            {"apiVersion": f"{api}/v1", "kind": "RoleBinding", "metadata": {"name": kind.lower()}, "roleRef": ref, "subjects": [account]}
-        )
-    cluster.apply(documents, namespace)
-    return kubeconfig_of(cluster, "operator", namespace, folder)
 
 
-def authorize_everywhere(cluster: Cluster, folder: Path) -> Path:
-    """The kubeconfig of a ServiceAccount that has the shipped ClusterRole in all namespaces: made once, for tests with many namespaces."""
-    namespace = cluster.new_namespace()
-    account = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
-    ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "s3orchestrator-operator"}
-    binding = {"apiVersion": f"{ref['apiGroup']}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": f"operator-of-{namespace}"}}
-    documents: list[Object] = [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "operator"}}]
-    cluster.apply([*documents, {**binding, "roleRef": ref, "subjects": [account]}], namespace)
-    return kubeconfig_of(cluster, "operator", namespace, folder)
+def _binding(namespace: str, kind: str, role_kind: str, role: str, name: str = "") -> Object:
+    ref = {"apiGroup": _RBAC, "kind": role_kind, "name": role}
+    subject = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
+    metadata = {"name": name or role_kind.lower()}
+    return {"apiVersion": f"{_RBAC}/v1", "kind": kind, "metadata": metadata, "roleRef": ref, "subjects": [subject]}
 
 
 def kubeconfig_of(cluster: Cluster, account: str, namespace: str, folder: Path) -> Path:

@@ -17,6 +17,7 @@ from s3o_operator.plan.manifests.service import endpoint_of
 from s3o_operator.plan.observed import Object, Observed, Ref, ref_of
 from s3o_operator.plan.reading import Reading
 from s3o_operator.plan.rotation import invalid_triggers, kept, reported
+from s3o_operator.plan.standing import access_restricted
 from s3o_operator.plan.sync import Since, Sync
 from s3o_operator.plan.usage import backend_usage, bucket_usage, counting_report, total_usage
 
@@ -177,7 +178,7 @@ def _orchestrator_status(
             verdict,
             observed.now,
             reconciling=_at_work(verdict, fleet, beside),
-            beside=[*beside, degraded(verdict, phase, beside)],
+            beside=[*beside, degraded(verdict, phase, beside), *access_restricted(observed, reading.orchestrator)],
         ),
     }
     config = findings.compilation.config if findings.compilation else None

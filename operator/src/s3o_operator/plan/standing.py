@@ -6,6 +6,9 @@ from datetime import datetime
 
 from s3o_crds.access import Standing
 from s3o_crds.claims import Unreadable
+from s3o_crds.v1alpha1 import S3Orchestrator
+from s3o_crds.v1alpha1.access import Access
+from s3o_operator.plan.conditions import Fact
 from s3o_operator.plan.observed import Object, Observed, Ref
 from s3o_operator.plan.reading import Reading
 
@@ -22,6 +25,18 @@ def standing_in(observed: Observed, reading: Reading) -> Standing:
         unchanged=frozenset(ref for ref in attached if _is_accepted_as_it_stands(resources[ref])),
         unreadable=tuple(_unreadable(ref, resources[ref]) for ref in sorted(resources.keys() & reading.rejections.keys())),
     )
+
+
+def access_restricted(observed: Observed, orchestrator: S3Orchestrator | None) -> list[Fact]:
+    """A condition of an orchestrator that admits other namespaces, where the operator sees one only."""
+    access = orchestrator.spec.access if orchestrator else Access()
+    origins = (access.backends.namespaces.origin, access.buckets.namespaces.origin)
+    if observed.namespaces is not None or origins == ("Same", "Same"):
+        return []
+    message = (
+        f"this operator watches namespace {observed.key.namespace} only: spec.access admits nobody from another, by label or otherwise"
+    )
+    return [Fact("AccessRestricted", True, "OneNamespaceWatched", message)]
 
 
 def served_as(document: Object) -> str:
