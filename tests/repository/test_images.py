@@ -43,3 +43,17 @@ def test_nobody_runs_it_as_root_and_its_base_can_be_chosen(image: str) -> None:
     lines = read(f"Dockerfile.{image}").splitlines()
     assert "ARG BASE=docker.io/library/python:3.13-slim" in lines
     assert [line for line in lines if line.startswith("USER ")] == ["USER 10001:10001"]
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_it_says_what_it_is(image: str) -> None:
+    labels = set(re.findall(r'org\.opencontainers\.image\.(\w+)="[^"]+"', read(f"Dockerfile.{image}")))
+    assert labels == {"title", "description", "licenses", "version", "revision"}
+
+
+def test_versions_agree() -> None:
+    """Of the members, the charts, and what the charts install."""
+    said = {tomllib.loads(read(f"{member}/pyproject.toml"))["project"]["version"] for member in ("crds", "operator", "proxy")}
+    for chart in ("s3-orchestrator", "s3-orchestrator-operator"):
+        said |= set(re.findall(r"^(?:version|appVersion): (\S+)$", read(f"charts/{chart}/Chart.yaml"), re.MULTILINE))
+    assert len(said) == 1, said
