@@ -17,7 +17,7 @@ SPECIFIED_THROUGH = {
     "tests/clients/test_boto3_objects.py": {"proxy": ["app.py"]},
     "tests/operator/test_fleet.py": {
         "operator": [
-            *("__main__.py", "resync.py", "apply/mint.py", "handlers/events.py"),
+            *("__main__.py", "resync.py", "handlers/events.py"),
             *("health.py", "kube/client.py", "kube/errors.py", "kube/kinds.py", "observe/cluster.py", "observe/intake.py"),
         ]
     },
