@@ -91,6 +91,16 @@ def test_the_definitions_are_the_same_upgraded_with_the_release_and_kept_after_i
     assert not (OPERATOR / "crds").exists(), "Helm never upgrades what lies in crds/"
 
 
+def test_a_pod_monitor_finds_the_port_and_the_pods() -> None:
+    documents = render(OPERATOR, values={"podMonitor": {"enabled": True, "interval": "10s", "labels": {"release": "prometheus"}}})
+    monitor, deployment = only(documents, "PodMonitor"), only(documents, "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert monitor["spec"]["podMetricsEndpoints"] == [{"port": container["ports"][0]["name"], "path": "/metrics", "interval": "10s"}]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    assert "PodMonitor" not in {one["kind"] for one in render(OPERATOR)}
+
+
 def test_rendered_twice_it_is_the_same() -> None:
     assert render(OPERATOR) == render(OPERATOR)
 
