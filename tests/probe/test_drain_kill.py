@@ -10,16 +10,13 @@ import os
 import random
 from collections.abc import Iterator
 from itertools import cycle
-from typing import TYPE_CHECKING
 
 import pytest
+from tests.probe.readers import KIB, changed, store
 from tests.probe.settle import abort_uploads, settle
-from tests.probe.workload import Writer, check_all, digest, s3_client
+from tests.probe.workload import Writer, check_all, s3_client
 from tests.support import admin
 from tests.support.fleet import BackendShape, Fleet, Launch
-
-if TYPE_CHECKING:
-    from types_aiobotocore_s3 import S3Client
 
 KILLS = int(os.environ.get("S3O_KILLS", "6"))
 SEED = int(os.environ.get("S3O_SEED", "20261121"))
@@ -27,7 +24,11 @@ BALLAST = 250
 """Objects that nobody writes again: there is always something to move, and it must be there at the end, to the byte."""
 
 QUOTAS = {"first": 150 * 1024**2, "second": 160 * 1024**2, "third": 170 * 1024**2}
-PLENTY = [BackendShape(name, order, spec={"quota": {"bytes": size}}) for order, (name, size) in enumerate(QUOTAS.items(), start=1)]
+PLENTY = [
+    # Between the first two the provider copies; to and from the third the bytes stream.
+    BackendShape(name, order, server=order // 3, spec={"quota": {"bytes": size}})
+    for order, (name, size) in enumerate(QUOTAS.items(), start=1)
+]
 
 
 class Mover:
@@ -79,7 +80,7 @@ async def test_killed_at_random_moments_of_operations(launch: Launch, request: p
     chance = random.Random(SEED)
     writers = [Writer(number, SEED, fleet.bucket) for number in range(8)]
     async with s3_client(fleet) as client:
-        ballast = await _fill(client, fleet.bucket, chance)
+        ballast = await store(client, fleet.bucket, chance, BALLAST, 300 * KIB)
     mover = Mover(fleet)
     for _ in range(KILLS):
         await asyncio.to_thread(mover.wait_until_at_work)
@@ -94,34 +95,10 @@ async def test_killed_at_random_moments_of_operations(launch: Launch, request: p
     await asyncio.to_thread(mover.finish)
     async with s3_client(fleet) as client:
         assert await check_all(client, writers) == []
-        assert await _changed(client, fleet.bucket, ballast) == []
+        assert await changed(client, fleet.bucket, ballast) == []
     await asyncio.to_thread(settle, fleet)
     assert fleet.audit() == []
     print(f"{engine}: {KILLS} kills, {len(mover.ended)} operations ended before the last, {sum(writer.done for writer in writers)} calls")
-
-
-async def _fill(client: S3Client, bucket: str, chance: random.Random) -> dict[str, str]:
-    slots = asyncio.Semaphore(16)
-    contents = {f"ballast/{number}": chance.randbytes(chance.randrange(300_000)) for number in range(BALLAST)}
-
-    async def put(key: str, content: bytes) -> None:
-        async with slots:
-            await client.put_object(Bucket=bucket, Key=key, Body=content)
-
-    async with asyncio.TaskGroup() as group:
-        for key, content in contents.items():
-            group.create_task(put(key, content))
-    return {key: digest(content) for key, content in contents.items()}
-
-
-async def _changed(client: S3Client, bucket: str, ballast: dict[str, str]) -> list[str]:
-    wrong = []
-    for key, expected in ballast.items():
-        answer = await client.get_object(Bucket=bucket, Key=key)
-        async with answer["Body"] as body:
-            if digest(await body.read()) != expected:
-                wrong.append(key)
-    return wrong
 
 
 async def _load_until_killed(fleet: Fleet, writers: list[Writer], after_s: float) -> None:

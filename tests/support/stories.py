@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from s3o_proxy.config.snapshot import take_snapshot
 from s3o_proxy.domain.errors import BackendUnavailable
 from s3o_proxy.domain.model import Usage
 from s3o_proxy.domain.moving import MAX_SINGLE_PUT_BYTES
+from s3o_proxy.domain.operation import Operation as OneShot
 from s3o_proxy.metadata.forsaken import Forsaken
 from s3o_proxy.metadata.open import open_ledger
 from s3o_proxy.metadata.port import Metadata
@@ -97,6 +98,8 @@ class Stage:
     forsaken: Forsaken = field(default_factory=Forsaken)
     wakes: int = 0
     moves: list[tuple[str, str, int]] = field(default_factory=list)
+    active: list[tuple[str, str]] = field(default_factory=list)
+    """What the worker told the metrics of operations."""
     _ids: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
 
     def get(self, name: str) -> Backend:
@@ -157,6 +160,9 @@ class Stage:
             wake_cleanup=self.wake,
             meter=self,
         )
+
+    def set_operations(self, active: Iterable[OneShot]) -> None:
+        self.active = [(each.kind, each.state) for each in active]
 
     def copy_moved(self, source: str, target: str, size_bytes: int) -> None:
         self.moves.append((source, target, size_bytes))

@@ -47,6 +47,25 @@ async def test_memory_does_not_grow_with_the_object(seaweedfs: SeaweedFS, verb: 
     assert peak_bytes < 6 * MIB
 
 
+@pytest.mark.parametrize("size", [0, 5, 9 * 1024**2])
+async def test_an_account_copies_from_one_bucket_to_another(seaweedfs: SeaweedFS, size: int) -> None:
+    here, there = await seaweedfs.endpoint().open("here"), await seaweedfs.endpoint().open("there")
+    elsewhere = await seaweedfs.endpoint(1).open("elsewhere")
+    assert here.account == there.account != elsewhere.account
+    content = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    await here.put("source +%/é", body(content), size, metadata={"one": "1"})
+    copied = await there.copy("source +%/é", "copied", metadata={"two": "2"}, source_bucket=here.bucket)
+    found = await there.head("copied")
+    assert (found.size_bytes, dict(found.metadata)) == (size, {"two": "2"})
+    assert copied.etag == hashlib.md5(content).hexdigest()
+    # The copy is one of bytes, and not a second name for those of the source.
+    await here.delete("source +%/é")
+    async with there.get("copied") as opened_copy:
+        assert b"".join([piece async for piece in opened_copy.body]) == content
+    for backend in (here, there, elsewhere):
+        await backend.close()
+
+
 async def test_delete_objects_carries_content_md5_and_keys_that_xml_cannot_say_go_singly() -> None:
     seen: list[tuple[Head, bytes]] = []
 

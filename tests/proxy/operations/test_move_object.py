@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from tests.support.stories import Stage
 
-from s3o_proxy.backends.memory import MemoryBackend
+from s3o_proxy.backends.memory import MemoryBackend, Moment
 from s3o_proxy.backends.port import Traits
 from s3o_proxy.domain.errors import BackendRejected, BackendUnavailable, MetadataUnavailable, OutcomeUnknown
 from s3o_proxy.domain.model import StoredObject
@@ -132,6 +133,46 @@ async def test_a_source_that_fails_is_not_asked_again_for_another_target(stage: 
     stage.backends["first"].fail("get", error=BackendUnavailable("first", "no connection"))
     moved = await move(stage, found, SECOND, Candidate("third", True, None, None))
     assert (moved.outcome, "no connection" in moved.error) == ("unreachable", True)
+
+
+async def test_within_one_account_the_provider_copies(stage: Stage) -> None:
+    stage.backends["first"].share_account(stage.backends["second"])
+    found = await stored(stage)
+    (before,) = stage.backends["first"].objects.values()
+    assert await move(stage, found) == Moved("moved", "second")
+    assert [verb for verb, _ in stage.backends["second"].calls] == ["copy"]
+    (after,) = stage.backends["second"].objects.values()
+    assert (after.content, after.metadata) == (before.content, before.metadata)
+    assert await lies_on(stage) == ["second"]
+
+
+@pytest.mark.parametrize("at", ["started", "received", "done"])
+async def test_where_it_does_not_the_bytes_stream_under_another_name(stage: Stage, at: Moment) -> None:
+    stage.backends["first"].share_account(stage.backends["second"])
+    found = await stored(stage)
+    stage.backends["second"].fail("copy", at=at)
+    assert await move(stage, found) == Moved("moved", "second")
+    assert await lies_on(stage) == ["second"]
+    names = [key for verb, key in stage.backends["second"].calls if verb in ("copy", "put")]
+    assert len(set(names)) == 2
+    await stage.settle()
+    assert len(stage.backends["second"].objects) == 1
+
+
+async def test_a_copy_that_is_none_is_noticed(stage: Stage) -> None:
+    stage.backends["first"].share_account(stage.backends["second"])
+    found = await stored(stage)
+    stage.backends["first"].objects[found.copies[0].storage_key].etag = "of other bytes"
+    assert await move(stage, found) == Moved("moved", "second")
+    assert [verb for verb, _ in stage.backends["second"].calls if verb in ("copy", "put")] == ["copy", "put"]
+    assert await lies_on(stage) == ["second"]
+
+
+async def test_what_was_uploaded_by_parts_is_never_taken_for_proven(stage: Stage) -> None:
+    stage.backends["first"].share_account(stage.backends["second"])
+    found = replace(await stored(stage), etag="0123-2")
+    assert await move(stage, found) == Moved("moved", "second")
+    assert [verb for verb, _ in stage.backends["second"].calls] == ["put"]
 
 
 async def test_no_room_is_an_outcome(stage: Stage) -> None:

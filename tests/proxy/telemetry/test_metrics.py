@@ -6,6 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from s3o_proxy.backends.guarded import Call
 from s3o_proxy.domain.model import Usage
+from s3o_proxy.domain.operation import Operation, Progress
 from s3o_proxy.telemetry.metrics import Metrics
 
 
@@ -134,3 +135,17 @@ def test_the_scraper_chooses_the_format() -> None:
     assert content_type.startswith("application/openmetrics-text")
     assert body.endswith(b"# EOF\n")
     assert metrics.render()[1].startswith("text/plain")
+
+
+def test_operations_are_exposed_while_they_are_at_work() -> None:
+    metrics = Metrics("test")
+    drain = Operation("o", "Drain", "uid", "t", 0, "east", state="Stalled", progress=Progress(objects_remaining=3, bytes_remaining=40))
+    metrics.set_operations([drain])
+    metrics.copy_moved("east", "west", 10)
+    text = metrics.render()[0].decode()
+    assert 's3o_operations{kind="Drain",state="Stalled",target="east"} 1.0' in text
+    assert 's3o_operation_remaining_objects{kind="Drain",target="east"} 3.0' in text
+    assert 's3o_operation_remaining_bytes{kind="Drain",target="east"} 40.0' in text
+    assert 's3o_moved_bytes_total{source="east",target="west"} 10.0' in text
+    metrics.set_operations([])
+    assert "s3o_operations{" not in metrics.render()[0].decode()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Never
 
 import pytest
 from tests.support.stories import BytesBody, Stage, backend_config, open_stage
 
-from s3o_proxy.domain.errors import BackendUnavailable, NoBackendAccepts
+from s3o_proxy.domain.errors import BackendUnavailable, MetadataUnavailable, NoBackendAccepts
 from s3o_proxy.domain.operation import Operation, Wish
 from s3o_proxy.s3.operation import (
     CompleteMultipartUpload,
@@ -159,6 +160,20 @@ async def test_an_object_that_nobody_may_take_is_named(tmp_path: Path) -> None:
     assert stalled.plan is not None
     assert not stalled.plan.fits
     await stage.metadata.close()
+
+
+async def test_a_backend_too_large_to_be_weighed_is_planned_by_its_counters(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    await put(stage, 4)
+
+    async def too_slow(_: str) -> Never:
+        raise MetadataUnavailable("database: canceling statement due to statement timeout")
+
+    monkeypatch.setattr(stage.metadata, "weigh_backend", too_slow)
+    operation = await drain(stage)
+    await stage.operate()
+    done = await now(stage, operation)
+    assert done.plan is not None
+    assert (done.state, done.plan.objects, done.plan.bytes) == ("Succeeded", 4, 46)
 
 
 # --- races --------------------------------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ class Guarded:
 
     def _guard(self, backend: Backend, request_timeout_ms: int, stall_timeout_ms: int) -> None:
         self._lease = _Lease(backend)
-        self.traits = backend.traits
+        self.traits, self.bucket, self.account = backend.traits, backend.bucket, backend.account
         self._answer_s = request_timeout_ms / 1000
         self._stall_s = stall_timeout_ms / 1000
 
@@ -108,9 +108,17 @@ class Guarded:
         with self._call("DeleteObjects") as call:
             return await call.backend.delete_many(keys)
 
-    async def copy(self, source_key: str, key: str, *, content_type: str = "", metadata: Mapping[str, str] | None = None) -> PutResult:
+    async def copy(
+        self,
+        source_key: str,
+        key: str,
+        *,
+        content_type: str = "",
+        metadata: Mapping[str, str] | None = None,
+        source_bucket: str = "",
+    ) -> PutResult:
         with self._call("CopyObject", patience=_LONG_ANSWER_FACTOR) as call:
-            return await call.backend.copy(source_key, key, content_type=content_type, metadata=metadata)
+            return await call.backend.copy(source_key, key, content_type=content_type, metadata=metadata, source_bucket=source_bucket)
 
     async def list(self, prefix: str = "") -> AsyncIterator[ListedKey]:
         with self._call("ListObjectsV2", mutates=False) as call:

@@ -78,10 +78,18 @@ class MemoryBackend:
         self.uploads: dict[str, OpenUpload] = {}
         self.calls: list[tuple[str, str]] = []
         self.closed = False
+        self.bucket, self.account = name, ""
+        self.neighbours: dict[str, MemoryBackend] = {}
         self._faults: list[Fault] = []
         self._cuts: list[int] = []
         self._damages_next_put = False
         self._numbers = itertools.count(1)
+
+    def share_account(self, *others: MemoryBackend) -> None:
+        """From now on these can copy from each other."""
+        together = {backend.bucket: backend for backend in (self, *others)}
+        for backend in together.values():
+            backend.account, backend.neighbours = "shared", together
 
     # --- faults ------------------------------------------------------------------------------------------------------
 
@@ -167,9 +175,18 @@ class MemoryBackend:
         await call.reach("done")
         return {}
 
-    async def copy(self, source_key: str, key: str, *, content_type: str = "", metadata: Mapping[str, str] | None = None) -> PutResult:
+    async def copy(
+        self,
+        source_key: str,
+        key: str,
+        *,
+        content_type: str = "",
+        metadata: Mapping[str, str] | None = None,
+        source_bucket: str = "",
+    ) -> PutResult:
         call = await self._begin("copy", key)
-        source = self._stored(source_key)
+        shelf = self.neighbours[source_bucket].objects if source_bucket else self.objects
+        source = self._stored(source_key, shelf)
         await call.reach("received")
         replaces = content_type or metadata is not None
         described = (content_type, dict(metadata or {})) if replaces else (source.content_type, dict(source.metadata))
@@ -255,10 +272,11 @@ class MemoryBackend:
         await call.reach("started")
         return call
 
-    def _stored(self, key: str) -> Stored:
-        if key not in self.objects:
+    def _stored(self, key: str, shelf: Mapping[str, Stored] | None = None) -> Stored:
+        objects = self.objects if shelf is None else shelf
+        if key not in objects:
             raise BackendNotFound(self.name, f"no object {key}")
-        return self.objects[key]
+        return objects[key]
 
     def _open_upload(self, key: str, upload_id: str) -> OpenUpload:
         upload = self.uploads.get(upload_id)

@@ -64,6 +64,9 @@ class Backend(Protocol):
 
     name: str
     traits: Traits
+    bucket: str
+    account: str
+    """Endpoint and key: backends with the same one can copy out of each other's buckets. Empty: none can."""
 
     async def put(
         self,
@@ -92,8 +95,16 @@ class Backend(Protocol):
         """Delete up to 1,000 keys; returns what failed, as key → reason. A key that is not there is a success."""
         ...
 
-    async def copy(self, source_key: str, key: str, *, content_type: str = "", metadata: Mapping[str, str] | None = None) -> PutResult:
-        """Copy within this backend, without moving the bytes through us.
+    async def copy(
+        self,
+        source_key: str,
+        key: str,
+        *,
+        content_type: str = "",
+        metadata: Mapping[str, str] | None = None,
+        source_bucket: str = "",
+    ) -> PutResult:
+        """Copy within this backend, or from another bucket of its account, without moving the bytes through us.
 
         The source's content type and metadata are kept where neither is given; metadata that is given, even empty, replaces both.
         """

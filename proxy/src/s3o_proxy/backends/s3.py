@@ -32,10 +32,11 @@ _NO_BULK_DELETE = frozenset({"NotImplemented", "MethodNotAllowed"})
 class S3Backend:
     """Open with `S3Backend.open`, end with `close`."""
 
-    def __init__(self, config: BackendConfig, client: S3Client, unsigned_client: S3Client, stack: AsyncExitStack) -> None:
+    def __init__(self, config: BackendConfig, account: str, client: S3Client, unsigned_client: S3Client, stack: AsyncExitStack) -> None:
         self.name = config.name
         self.traits = Traits(etag_is_md5=config.etag_is_md5, verifies_content_md5=config.verifies_content_md5)
-        self._bucket = config.bucket
+        self.bucket = config.bucket
+        self.account = account
         self._client, self._stack = client, stack
         self._requests = Requests(config, client, unsigned_client)
         self._bulk_delete = True
@@ -50,7 +51,8 @@ class S3Backend:
         async with AsyncExitStack() as stack:
             unsigned = await open_client(stack, session, config, secrets, sign_payloads=False)
             client = unsigned if config.unsigned_payload else await open_client(stack, session, config, secrets, sign_payloads=True)
-            return cls(config, client, unsigned, stack.pop_all())
+            account = f"{config.endpoint} {config.region} {secrets[config.access_key_id]}"
+            return cls(config, account, client, unsigned, stack.pop_all())
         raise AssertionError("unreachable")
 
     async def close(self) -> None:
@@ -114,14 +116,22 @@ class S3Backend:
         done = set(in_xml)
         return failed | await self._delete_singly([key for key in keys if key not in done])
 
-    async def copy(self, source_key: str, key: str, *, content_type: str = "", metadata: Mapping[str, str] | None = None) -> PutResult:
+    async def copy(
+        self,
+        source_key: str,
+        key: str,
+        *,
+        content_type: str = "",
+        metadata: Mapping[str, str] | None = None,
+        source_bucket: str = "",
+    ) -> PutResult:
         described = _described(content_type, metadata)
         replaces = bool(content_type) or metadata is not None
         answer = await self._requests.call(
             self._client.copy_object,
             {
                 "Key": key,
-                "CopySource": {"Bucket": self._bucket, "Key": source_key},
+                "CopySource": {"Bucket": source_bucket or self.bucket, "Key": source_key},
                 "MetadataDirective": "REPLACE" if replaces else "COPY",
                 **described,
             },
@@ -209,7 +219,7 @@ class S3Backend:
             await self._requests.call(self._client.head_bucket, {}, attempts=2)
         except BackendRejected as error:
             if error.status == 404:
-                raise BackendRejected(self.name, 404, "NoSuchBucket", f"bucket {self._bucket} is not there") from error
+                raise BackendRejected(self.name, 404, "NoSuchBucket", f"bucket {self.bucket} is not there") from error
             if error.status != 403:  # Not allowed to ask for the bucket: then it is there.
                 raise
 

@@ -1,15 +1,19 @@
 """The move of one copy to another backend: reserve → transfer → commit, as any write.
 
+Where both lie with the same account of a provider, that is asked to copy; else the bytes stream through here.
+
 The bytes get a name of their own where they go, and are held against the object's content hash before their last piece is handed on.
 Readers see the old copy until the commit, and the new one from then on; an overwrite or a delete that comes first wins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from s3o_proxy.backends.port import Backend
+from s3o_proxy.domain.cleanup import SETTLE_MS
 from s3o_proxy.domain.errors import BackendError, BackendUnavailable, BytesDiffer, NoCopyReadable, OutcomeUnknown, WriteLost
 from s3o_proxy.domain.model import Copy, Intent, StoredObject
 from s3o_proxy.domain.moving import MAX_SINGLE_PUT_BYTES, Moved
@@ -23,21 +27,24 @@ from s3o_proxy.s3.checksums import combine_full_object
 
 _MAX_PARTS = 10_000
 
+Transfer = Callable[[Context, Backend, StoredObject, Copy, Intent, StartedBody], Awaitable[None]]
+"""Brings the bytes of a copy under the storage key of the intent, and verifies them. The body is that of the copy, not yet begun."""
+
 
 async def move_copy(
     context: Context, found: StoredObject, source: Copy, ranked: Sequence[Candidate], max_put_bytes: int = MAX_SINGLE_PUT_BYTES
 ) -> Moved:
     """Move `source` to the first of `ranked` that takes it. Raises MetadataError; what a backend does wrong is an outcome."""
     failed: Moved | None = None
-    for candidate in ranked:
+    for candidate, transfer in _ways(context, found, source, ranked, max_put_bytes):
         intent = new_intent(context, found, candidate.name, found.size_bytes)
         if not (await reserve(context, intent, candidate)).granted:
             continue
         try:
-            moved = await _transfer_and_commit(context, found, source, intent, max_put_bytes)
+            moved = await _transfer_and_commit(context, found, source, intent, transfer)
         except (BackendError, NoCopyReadable) as error:
             failed = Moved("unreachable" if _is_unreachable(error) else "failed", candidate.name, str(error))
-            if isinstance(error, NoCopyReadable) or error.backend == source.backend:
+            if isinstance(error, NoCopyReadable) or error.backend == source.backend != candidate.name:
                 break  # It cannot be read: another target would not help.
             continue
         except WriteLost as error:  # We stood still for longer than our lease.
@@ -47,15 +54,33 @@ async def move_copy(
     return failed or Moved("no_room", error=f"no backend has {found.size_bytes} bytes left")
 
 
-async def _transfer_and_commit(context: Context, found: StoredObject, source: Copy, intent: Intent, max_put_bytes: int) -> bool:
-    body = StartedBody(CopiedBody(context, _read_first(found, source), None))
+def _ways(
+    context: Context, found: StoredObject, source: Copy, ranked: Sequence[Candidate], max_put_bytes: int
+) -> Iterator[tuple[Candidate, Transfer]]:
+    """How each candidate may get the bytes. Each way has an intent of its own: bytes are never written twice under one name."""
+    for candidate in ranked:
+        if found.size_bytes > max_put_bytes:
+            yield candidate, partial(_transfer_by_parts, max_put_bytes=max_put_bytes)
+            continue
+        if _can_copy(context, found, source, candidate):
+            yield candidate, _copy_there
+        yield candidate, _transfer
+
+
+def _can_copy(context: Context, found: StoredObject, source: Copy, candidate: Candidate) -> bool:
+    """Whether the provider can copy, and what it says of the copy proves the bytes: their MD5, which is known."""
+    try:
+        here, there = context.backends.get(source.backend), context.backends.get(candidate.name)
+    except BackendUnavailable:
+        return False
+    return bool(there.account) and here.account == there.account and there.traits.etag_is_md5 and "-" not in found.etag
+
+
+async def _transfer_and_commit(context: Context, found: StoredObject, source: Copy, intent: Intent, transfer: Transfer) -> bool:
+    sent = StartedBody(CopiedBody(context, _read_first(found, source), None))
     landed = False
     try:
-        target = context.backends.get(intent.backend)
-        if found.size_bytes > max_put_bytes:
-            await _transfer_by_parts(context, target, found, source, intent, max_put_bytes)
-        else:
-            await _transfer(target, found, intent, body)
+        await transfer(context, context.backends.get(intent.backend), found, source, intent, sent)
         landed = True
         moved = await finish(context.metadata.commit_move(found, source, intent, context.clock()))
     except OutcomeUnknown:
@@ -66,33 +91,53 @@ async def _transfer_and_commit(context: Context, found: StoredObject, source: Co
         raise
     except BaseException as error:
         # By parts there may be an upload on the backend, which this reason makes the cleanup abort.
-        reason = "upload_move_failed" if found.size_bytes > max_put_bytes else "move_failed"
-        await abandon(context, intent.write_id, reason, due_ms(context, error, body, landed=landed))
+        reason = "upload_move_failed" if isinstance(transfer, partial) else "move_failed"
+        await abandon(context, intent.write_id, reason, _due_ms(context, error, sent, transfer, landed=landed))
         raise
     context.wake_cleanup()
     return moved
 
 
-async def _transfer(target: Backend, found: StoredObject, intent: Intent, source: StartedBody) -> None:
+def _due_ms(context: Context, error: BaseException, sent: StartedBody, transfer: Transfer, *, landed: bool) -> int:
+    if transfer is _transfer:
+        return due_ms(context, error, sent, landed=landed)
+    # A copy, or the joining of parts, may still be at work there although we heard of a failure.
+    certain = landed or (isinstance(error, BackendError) and not error.ambiguous)
+    return context.clock() + (0 if certain else SETTLE_MS)
+
+
+async def _copy_there(context: Context, target: Backend, found: StoredObject, source: Copy, intent: Intent, _: StartedBody) -> None:
+    there = await target.copy(
+        source.storage_key,
+        intent.storage_key,
+        content_type=found.description.headers.get("content-type", ""),
+        metadata=key_metadata(found.bucket, found.key, intent.write_id),
+        source_bucket=context.backends.get(source.backend).bucket,
+    )
+    if there.etag != found.etag:
+        raise BytesDiffer(target.name, f"copied bytes with MD5 {there.etag}, they had {found.etag}")
+
+
+async def _transfer(_: Context, target: Backend, found: StoredObject, __: Copy, intent: Intent, sent: StartedBody) -> None:
     # The ETag of an object that was written in one piece is the MD5 of its bytes, so the target's can be held against it for nothing.
     known_md5 = "" if "-" in found.etag else found.etag
     if target.traits.etag_is_md5 and not known_md5:
-        source.body.want_md5()
+        sent.body.want_md5()
     stored = await target.put(
         intent.storage_key,
-        source,
+        sent,
         found.size_bytes,
         content_type=found.description.headers.get("content-type", ""),
         metadata=key_metadata(found.bucket, found.key, intent.write_id),
     )
     if not target.traits.etag_is_md5:
         await _require_size(target, intent)
-    elif stored.etag != (known_md5 or source.body.md5_hex):
-        raise BytesDiffer(target.name, f"stored bytes with MD5 {stored.etag}, was sent {known_md5 or source.body.md5_hex}")
+    elif stored.etag != (known_md5 or sent.body.md5_hex):
+        raise BytesDiffer(target.name, f"stored bytes with MD5 {stored.etag}, was sent {known_md5 or sent.body.md5_hex}")
 
 
 async def _transfer_by_parts(
-    context: Context, target: Backend, found: StoredObject, source: Copy, intent: Intent, max_put_bytes: int
+    context: Context, target: Backend, found: StoredObject, source: Copy, intent: Intent, _: StartedBody, *, max_put_bytes: int
 ) -> None:
     """Beyond what one PUT takes. The parts become an object only after all of them together have the object's content hash."""
     upload_id = await target.create_multipart(

@@ -39,15 +39,16 @@ class OpenBody:
                 if position != last + 1:
                     raise BackendUnavailable(self._opened.backend, f"sent {position - first} of {last + 1 - first} bytes")
                 return
-            except BackendError:
-                if position > last or not await self._follow((position, last)):
+            except BackendError as error:
+                if position > last or not await self._follow((position, last), error):
                     raise
 
-    async def _follow(self, rest: tuple[int, int]) -> bool:
+    async def _follow(self, rest: tuple[int, int], error: BackendError) -> bool:
         moved = await _moved(self._context, self._found)
         if moved is None:
             return False
-        await self._opened.stack.aclose()
+        # With the error: so the call is counted as one that failed.
+        await self._opened.stack.__aexit__(type(error), error, error.__traceback__)
         try:
             self._opened = await _open_any(self._context, moved, rest)
         except (BackendError, NoCopyReadable):

@@ -16,6 +16,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from s3o_proxy.domain.model import Usage
+from s3o_proxy.domain.operation import Operation
 from s3o_proxy.telemetry.families import Counter, Gauge, Histogram
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -84,6 +85,9 @@ class Metrics(Collector):
         self._dlq_depth = Gauge("s3o_cleanup_dlq_depth", "Deletions given up; a person decides")
         self._cleanup_processed = Counter("s3o_cleanup_queue_processed", "Deletions tried, by outcome: success, retry", ("status",))
 
+        self._operations = Gauge("s3o_operations", "Operations at work, by state: Pending, Running, Stalled", ("kind", "target", "state"))
+        self._operation_objects = Gauge("s3o_operation_remaining_objects", "What an operation has left to do", ("kind", "target"))
+        self._operation_bytes = Gauge("s3o_operation_remaining_bytes", "The bytes of those", ("kind", "target"))
         self._moved_objects = Counter("s3o_moved_objects", "Copies moved by drains and rebalances", ("source", "target"))
         self._moved_bytes = Counter("s3o_moved_bytes", "Bytes of copies moved by drains and rebalances", ("source", "target"))
 
@@ -179,6 +183,13 @@ class Metrics(Collector):
         if worker == "clean_up":
             self._cleanup_processed.add(("success",), done)
             self._cleanup_processed.add(("retry",), failed)
+
+    def set_operations(self, active: Iterable[Operation]) -> None:
+        """Those at work now; what ended is no longer exposed."""
+        active = list(active)
+        self._operations.replace(((each.kind, each.target, each.state), 1) for each in active)
+        self._operation_objects.replace(((each.kind, each.target), each.progress.objects_remaining) for each in active)
+        self._operation_bytes.replace(((each.kind, each.target), each.progress.bytes_remaining) for each in active)
 
     def copy_moved(self, source: str, target: str, size_bytes: int) -> None:
         self._moved_objects.add((source, target))

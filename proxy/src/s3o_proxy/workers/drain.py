@@ -6,23 +6,40 @@ copies, which the next pass finds, or as deletions. A drain that cannot go on sa
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import logging
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from s3o_proxy.domain.drain import Reason, available_bytes, plan_drain, why_stalled
-from s3o_proxy.domain.model import Copy, StoredObject
+from s3o_proxy.domain.errors import MetadataUnavailable
+from s3o_proxy.domain.model import Copy, StoredObject, Usage
 from s3o_proxy.domain.moving import Moved, targets
 from s3o_proxy.domain.operation import Operation, Plan, Remains
+from s3o_proxy.metadata.port import Metadata, Weight
 from s3o_proxy.workers.convoy import Convoy
 from s3o_proxy.workers.emptying import Rest, figures
 from s3o_proxy.workers.journal import Journal
 from s3o_proxy.workers.means import Means
 
+log = logging.getLogger(__name__)
+
 
 async def plan_of_drain(means: Means, backend: str) -> Plan:
     placing, metadata = means.placing(), means.metadata
-    weights = await metadata.weigh_backend(backend)
-    return plan_drain(backend, weights, placing.candidates, await metadata.fences(), await metadata.usage(), placing.strategy)
+    usage = await metadata.usage()
+    groups = await _weigh(metadata, backend, usage.get(backend, Usage(backend)))
+    return plan_drain(backend, groups, placing.candidates, await metadata.fences(), usage, placing.strategy)
+
+
+async def _weigh(metadata: Metadata, backend: str, usage: Usage) -> Sequence[Weight]:
+    try:
+        return await metadata.weigh_backend(backend)
+    except MetadataUnavailable as error:
+        # It looks at every object there, and of very many that may take too long. Without its figures the drain goes on all the same.
+        log.warning("the objects on %s could not be weighed, the plan knows their number and sum alone: %s", backend, error)
+    if not usage.objects:
+        return ()
+    return (Weight(frozenset(), usage.objects, usage.used_bytes, -(-usage.used_bytes // usage.objects)),)
 
 
 class Drain:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from s3o_proxy.domain.model import Copy, StoredObject, Usage
 from s3o_proxy.domain.moving import Moved
+from s3o_proxy.domain.operation import Operation
 from s3o_proxy.domain.placement import Candidate, Strategy
 from s3o_proxy.metadata.port import Metadata
 
@@ -29,6 +30,10 @@ class Placing(Protocol):
 
 
 class OperationMeter(Protocol):
+    def set_operations(self, active: Iterable[Operation]) -> None:
+        """Those that have not ended, where this process carries them out."""
+        ...
+
     def copy_moved(self, source: str, target: str, size_bytes: int) -> None: ...
 
 

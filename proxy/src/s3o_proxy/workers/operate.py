@@ -49,10 +49,19 @@ class Operate:
 
     async def run_once(self) -> Report:
         """Until nothing more can be done now; what is asked for meanwhile is begun beside it."""
+        try:
+            return await self._carry_out_all()
+        except BaseException:
+            self._means.meter.set_operations(())  # Another process may carry them out from now on.
+            raise
+
+    async def _carry_out_all(self) -> Report:
         begun: dict[str, asyncio.Task[bool]] = {}
         async with asyncio.TaskGroup() as group:
             while True:
-                for operation in await self._means.metadata.active_operations():
+                active = await self._means.metadata.active_operations()
+                self._means.meter.set_operations(active)
+                for operation in active:
                     if operation.operation_id not in begun and self._is_due(operation):
                         begun[operation.operation_id] = group.create_task(self._carry_out(operation))
                 running = [task for task in begun.values() if not task.done()]
