@@ -94,6 +94,22 @@ async def test_a_dry_run_plans_and_keeps_nothing(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
+    ("wish", "plan"),
+    [
+        ({"kind": "Purge", "bucket": "photos"}, {"objects": 1, "bytes": 5, "calls": 1, "fits": True, "requiredBytes": 0, "backends": {}}),
+        ({"kind": "Purge", "backend": "second"}, {"objects": 0, "calls": 0}),
+        ({"kind": "Rebalance"}, {"objects": 0, "bytes": 0, "fits": True, "backends": {}}),
+    ],
+)
+async def test_any_kind_can_be_planned(stage: Stage, wish: dict[str, str], plan: dict[str, Any]) -> None:
+    await stage.perform(PutObject("photos", "k"), b"12345")
+    async with desk_of(stage) as client:
+        status, answer = await ask(client, "POST", "operations", {"subject": "uid", "token": "t", "dryRun": True} | wish)
+        assert status == 200
+        assert {name: answer["plan"][name] for name in plan} == plan
+
+
+@pytest.mark.parametrize(
     ("body", "sentence"),
     [
         (b"{", "the body is no JSON"),

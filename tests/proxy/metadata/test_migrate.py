@@ -12,7 +12,7 @@ from tests.support.postgres import PostgresServer
 
 from s3o_crds.compiled import DatabaseConfig
 from s3o_proxy.domain.errors import MetadataError, SchemaTooNew
-from s3o_proxy.metadata.migrate import load_migrations
+from s3o_proxy.metadata.migrate import CREATE_TABLE, load_migrations, migrate_sqlite
 from s3o_proxy.metadata.open import open_ledger
 
 NEWEST = len(load_migrations("sqlite"))
@@ -75,6 +75,18 @@ async def test_a_migration_that_fails_leaves_nothing_behind(request: pytest.Fixt
         await open_ledger(empty_database, {})
     change(request, empty_database, "DROP TABLE outbox")
     await (await open_ledger(empty_database, {})).close()
+
+
+def test_backends_of_the_first_schema_are_open(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "old.db", isolation_level=None)
+    connection.execute(CREATE_TABLE)
+    for statement in load_migrations("sqlite")[0].statements:
+        connection.execute(statement)
+    connection.execute("INSERT INTO schema_migrations VALUES (1, 'ledger')")
+    connection.execute("INSERT INTO backends (name) VALUES ('east')")
+    migrate_sqlite(connection)
+    assert connection.execute("SELECT name, fenced_by FROM backends").fetchall() == [("east", "")]
+    connection.close()
 
 
 async def test_two_processes_may_start_at_once(postgres_database: DatabaseConfig) -> None:

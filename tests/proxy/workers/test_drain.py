@@ -18,6 +18,7 @@ from s3o_proxy.s3.operation import (
     CreateMultipartUpload,
     DeleteObject,
     GetObject,
+    PartWritten,
     PutObject,
     UploadCreated,
     UploadPart,
@@ -61,6 +62,20 @@ async def test_a_drained_backend_is_empty_and_every_object_is_elsewhere(stage: S
     assert done.plan.backends["second"].bytes_in == done.plan.backends["first"].bytes_out == size
     assert sum(size for _, _, size in stage.moves) == size
     await check(stage, contents)
+
+
+async def upload(stage: Stage, key: str, content: bytes) -> None:
+    created = await stage.perform(CreateMultipartUpload("photos", key))
+    assert isinstance(created, UploadCreated)
+    await complete(stage, key, created.upload.upload_id, content)
+
+
+async def complete(stage: Stage, key: str, upload_id: str, content: bytes) -> None:
+    part = await stage.perform(UploadPart("photos", key, upload_id, 1), content)
+    assert isinstance(part, PartWritten)
+    listed = f"<Part><PartNumber>1</PartNumber><ETag>{part.etag}</ETag></Part>"
+    body = BytesBody(f"<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>".encode())
+    await stage.perform(CompleteMultipartUpload("photos", key, upload_id), body)
 
 
 async def test_an_empty_backend_is_drained_at_once(stage: Stage) -> None:
@@ -179,7 +194,7 @@ async def test_a_backend_too_large_to_be_weighed_is_planned_by_its_counters(stag
 # --- races --------------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rival", ["overwrite", "delete", "copy onto it"])
+@pytest.mark.parametrize("rival", ["overwrite", "delete", "copy onto it", "complete an upload of it"])
 async def test_who_changes_an_object_while_it_moves_wins(stage: Stage, rival: str) -> None:
     await stage.perform(PutObject("photos", "k"), b"old")
     await stage.perform(PutObject("photos", "other"), b"other")
@@ -192,8 +207,10 @@ async def test_who_changes_an_object_while_it_moves_wins(stage: Stage, rival: st
             await stage.perform(PutObject("photos", "k"), b"new")
         case "delete":
             await stage.perform(DeleteObject("photos", "k"))
-        case _:
+        case "copy onto it":
             await stage.perform(CopyObject("photos", "k", CopySource("photos", "other")))
+        case _:
+            await upload(stage, "k", b"parts")
     stall.release()
     await working
     await stage.operate()
@@ -201,7 +218,8 @@ async def test_who_changes_an_object_while_it_moves_wins(stage: Stage, rival: st
     if rival == "delete":
         assert await stage.metadata.find_object("photos", "k") is None
     else:
-        assert await stage.read(GetObject("photos", "k")) == (b"new" if rival == "overwrite" else b"other")
+        expected = {"overwrite": b"new", "copy onto it": b"other", "complete an upload of it": b"parts"}
+        assert await stage.read(GetObject("photos", "k")) == expected[rival]
 
 
 async def test_a_reader_that_looked_before_the_move_reads_on_behind_it(stage: Stage) -> None:
@@ -256,9 +274,7 @@ async def test_uploads_there_may_be_completed_and_their_objects_are_moved(stage:
     await stage.operate()
     waiting = await now(stage, operation)
     assert (waiting.state, waiting.reason, waiting.progress.uploads_remaining) == ("Running", "WaitingForUploads", 1)
-    part = await stage.perform(UploadPart("photos", "film", upload_id, 1), b"reel")
-    body = f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{part.etag}</ETag></Part></CompleteMultipartUpload>"  # type: ignore[union-attr]  # PartWritten
-    await stage.perform(CompleteMultipartUpload("photos", "film", upload_id), BytesBody(body.encode()))
+    await complete(stage, "film", upload_id, b"reel")
     await stage.operate()
     assert (await now(stage, operation)).state == "Succeeded"
     assert await stage.read(GetObject("photos", "film")) == b"reel"

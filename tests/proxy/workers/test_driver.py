@@ -103,3 +103,60 @@ async def test_a_singleton_runs_in_one_process_only(stage: Stage) -> None:
 async def test_a_wake_up_for_a_worker_of_another_process_is_no_mistake(stage: Stage) -> None:
     worker = Recorder()
     Driver([worker], stage.metadata, "instance-1", stage.clock, worker).wake("clean_up")
+
+
+class Slow:
+    """A singleton whose one run takes until it is told to end."""
+
+    name, singleton, period_ms = "slow", True, 20
+
+    def __init__(self) -> None:
+        self.running, self.end = asyncio.Event(), asyncio.Event()
+        self.cancelled = asyncio.Event()
+        self.failures: list[int] = []
+        self.heard = asyncio.Event()
+
+    async def run_once(self) -> Report:
+        self.running.set()
+        try:
+            await self.end.wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        return Report(done=1)
+
+    def worker_ran(self, worker: str, *, failures: int, done: int, failed: int) -> None:
+        self.failures.append(failures)
+        self.heard.set()
+
+
+async def test_a_run_longer_than_its_lease_keeps_it(stage: Stage) -> None:
+    worker = Slow()
+    driving = asyncio.create_task(Driver([worker], stage.metadata, "instance-1", stage.clock, worker).run())
+    await worker.running.wait()
+    for _ in range(10):
+        stage.now_ms += worker.period_ms
+        await asyncio.sleep(2 * worker.period_ms / 1000)
+        assert not await stage.metadata.acquire_lease("worker/slow", "another", stage.now_ms, 1)
+    assert not worker.cancelled.is_set()
+    driving.cancel()
+    await asyncio.wait({driving})
+    assert worker.cancelled.is_set()
+
+
+async def test_a_run_whose_lease_was_lost_ends(stage: Stage) -> None:
+    """This process stood still, and another one took the work over."""
+    worker = Slow()
+    driving = asyncio.create_task(Driver([worker], stage.metadata, "instance-1", stage.clock, worker).run())
+    await worker.running.wait()
+    stage.now_ms += 10 * worker.period_ms
+    async with asyncio.timeout(10):
+        while not worker.cancelled.is_set():
+            await stage.metadata.acquire_lease("worker/slow", "another", stage.now_ms, 3_600_000)
+            stage.now_ms += 10 * worker.period_ms
+            await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await worker.heard.wait()
+    assert worker.failures[0] == 1
+    driving.cancel()
+    await asyncio.wait({driving})

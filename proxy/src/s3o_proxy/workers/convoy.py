@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from s3o_proxy.domain.model import Copy, StoredObject
 from s3o_proxy.domain.moving import Moved, Outcome
-from s3o_proxy.metadata.port import PlacedCopy
 from s3o_proxy.workers.journal import Ended, Journal
 from s3o_proxy.workers.means import Means
 
@@ -42,33 +41,33 @@ class Convoy:
 
     async def run(self, before_page: Callable[[], Awaitable[bool]]) -> None:
         """`before_page` is asked whether to go on. Raises Ended, MetadataError."""
+        ended: Ended | None = None
+        async with asyncio.TaskGroup() as group:
+            try:
+                await self._begin_all(group, before_page)
+            except Ended as error:
+                ended = error
+        if ended is not None:
+            raise ended
+        await self._journal.note(await self._figures())
+
+    async def _begin_all(self, group: asyncio.TaskGroup, before_page: Callable[[], Awaitable[bool]]) -> None:
+        """Page after page without a pause between them: a large object holds up one slot, and no other."""
         after = ""
         while self._failures_in_row < _GIVE_UP_AFTER and await before_page():
             page = await self._means.metadata.copies_on(self._backend, after, PAGE)
             if not page:
                 return
-            await self._take(page)
-            after = page[-1].storage_key
-
-    async def _take(self, page: Sequence[PlacedCopy]) -> None:
-        ended: Ended | None = None
-        async with asyncio.TaskGroup() as group:
             for placed in page:
                 if placed.found is None or placed.copy is None:
                     continue
                 await self._slots.acquire()
                 if self._failures_in_row >= _GIVE_UP_AFTER:
-                    self._slots.release()
-                    break
+                    return
                 group.create_task(self._take_one(placed.found, placed.copy))
-                try:
-                    await self._note()
-                except Ended as error:
-                    ended = error
-                    break
-        if ended is not None:
-            raise ended
-        await self._note(now=True)
+                if self._journal.due:
+                    await self._journal.note(await self._figures())
+            after = page[-1].storage_key
 
     async def _take_one(self, found: StoredObject, copy: Copy) -> None:
         try:
@@ -89,7 +88,3 @@ class Convoy:
             failed = moved.outcome in ("unreachable", "failed")
             self._failures_in_row += failed
             self._journal.count(failed=int(failed), error=self.error)
-
-    async def _note(self, *, now: bool = False) -> None:
-        if now or self._journal.due:
-            await self._journal.note(await self._figures())

@@ -1,0 +1,87 @@
+"""The worker of operations: several beside each other, new ones at once, stalled ones after a while."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.support.stories import Stage, backend_config
+
+from s3o_proxy.backends.memory import Fault
+from s3o_proxy.domain.errors import MetadataUnavailable
+from s3o_proxy.domain.operation import Wish
+from s3o_proxy.s3.operation import DeleteObject, PutObject
+from s3o_proxy.workers.operate import LOOK_AGAIN_MS, Operate
+
+
+async def state(stage: Stage, token: str) -> tuple[str, str]:
+    return next((each.state, each.reason) for each in await stage.desk.list("uid") if each.token == token)
+
+
+async def held_up(stage: Stage) -> tuple[asyncio.Task[object], Fault]:
+    """A drain of `first` in the middle of its only object."""
+    await stage.perform(PutObject("photos", "k"), b"data")
+    stall = stage.backends["second"].stall("put")
+    await stage.desk.ask(Wish("Drain", "uid", "drain", "first"))
+    working: asyncio.Task[object] = asyncio.create_task(Operate(stage.means).run_once())
+    await stall.reached.wait()
+    return working, stall
+
+
+async def test_what_is_asked_for_meanwhile_is_begun_beside_it(stage: Stage) -> None:
+    working, stall = await held_up(stage)
+    assert stage.active == [("Drain", "Pending")]
+    await stage.desk.ask(Wish("Purge", "uid", "purge", bucket="films"))
+    async with asyncio.timeout(10):
+        while (await state(stage, "purge"))[0] != "Succeeded":  # noqa: ASYNC110  # it is a row of the database that says so
+            await asyncio.sleep(0.05)
+    assert (await state(stage, "drain"))[0] == "Running"
+    stall.release()
+    await working
+
+
+async def test_a_process_that_stops_leaves_it_to_the_next(stage: Stage) -> None:
+    working, stall = await held_up(stage)
+    working.cancel()
+    await asyncio.wait({working})
+    assert stage.active == []
+    stall.release()
+    await stage.operate()
+    assert (await state(stage, "drain"))[0] == "Succeeded"
+
+
+async def test_one_that_stalled_is_looked_at_again_after_a_while_or_with_another_configuration(stage: Stage) -> None:
+    second = backend_config("second", quotaBytes=5)
+    stage.configure(second)
+    await stage.perform(PutObject("photos", "other"), b"two")
+    stage.configure(backend_config("first"), second)
+    await stage.perform(PutObject("photos", "k"), b"data")
+    await stage.desk.ask(Wish("Drain", "uid", "drain", "first"))
+    worker = Operate(stage.means)
+    assert (await worker.run_once()).failed == 1
+    assert await state(stage, "drain") == ("Stalled", "InsufficientCapacity")
+    assert (await worker.run_once()).failed == 0
+    stage.now_ms += LOOK_AGAIN_MS
+    assert (await worker.run_once()).failed == 1
+    stage.configure(backend_config("first"), backend_config("second", quotaBytes=6))
+    assert (await worker.run_once()).failed == 1
+    await stage.perform(DeleteObject("photos", "k"))
+    stage.now_ms += LOOK_AGAIN_MS
+    await stage.operate(worker)
+    assert (await state(stage, "drain"))[0] == "Succeeded"
+
+
+async def test_while_the_database_is_away_it_fails_and_later_goes_on(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    await stage.perform(PutObject("photos", "k"), b"data")
+    await stage.desk.ask(Wish("Drain", "uid", "drain", "first"))
+
+    async def away(*_: object) -> bool:
+        raise MetadataUnavailable("no connection")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stage.metadata, "record_operation", away)
+        with pytest.raises(ExceptionGroup) as failure:
+            await Operate(stage.means).run_once()
+        assert failure.group_contains(MetadataUnavailable)
+    await stage.operate()
+    assert (await state(stage, "drain"))[0] == "Succeeded"
