@@ -61,6 +61,28 @@ def test_headers_that_a_presigner_moved_into_the_query_count_as_headers() -> Non
     assert operation.description.user_metadata == {"a": "1"}
 
 
+@pytest.mark.parametrize("name", ["X-Amz-Meta-a\r\nSet-Cookie: b=c\r\nx", "X-Amz-Meta-a b", "X-Amz-Meta-\u00e4"])
+def test_a_parameter_that_no_header_can_be_called_like_is_refused(name: str) -> None:
+    """It would be stored, and be a header of every answer from then on: whoever may write could answer for us."""
+    request = presigned(f"/photos/key?{quote(name, safe='')}=1", "PUT")
+    authenticate(request)
+    refusal_of("InvalidArgument", route, request)
+
+
+def test_one_header_cannot_be_moved_into_the_query_twice() -> None:
+    refusal_of("InvalidArgument", route, presigned("/photos/key?x-amz-meta-a=1&X-Amz-Meta-A=2", "PUT"))
+
+
+def test_a_body_that_the_url_pins_cannot_be_freed_by_an_unsigned_header() -> None:
+    pinned = "a" * 64
+    request = presigned(f"/photos/key?X-Amz-Content-Sha256={pinned}", "PUT")
+    for other in ("UNSIGNED-PAYLOAD", "b" * 64):
+        error = refusal_of("AccessDenied", authenticate, replace(request, headers={**request.headers, "x-amz-content-sha256": other}))
+        assert error.extra == {"HeadersNotSigned": "x-amz-content-sha256"}
+    # The same again is no other promise: only the signature, of which botocore left the hash out, is wrong with it.
+    refusal_of("SignatureDoesNotMatch", authenticate, replace(request, headers={**request.headers, "x-amz-content-sha256": pinned}))
+
+
 def test_a_payload_hash_in_the_query_is_the_one_that_was_signed() -> None:
     assert authenticate(presigned("/photos/key?X-Amz-Content-Sha256=UNSIGNED-PAYLOAD", "PUT")).method == "presigned"
 

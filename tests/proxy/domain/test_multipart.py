@@ -28,8 +28,15 @@ def test_a_part_that_is_not_there_or_differs_is_invalid(finished: FinishedPart) 
     assert refusal.value.part_number == finished.part_number
 
 
-def test_a_checksum_that_was_not_stored_is_not_held_against_the_client() -> None:
-    assert chosen_parts([FinishedPart(1, "etag1", {"SHA256": "x"})], STORED) == (STORED[1],)
+def test_a_checksum_that_a_part_does_not_have_cannot_be_promised() -> None:
+    with pytest.raises(InvalidPart):
+        chosen_parts([FinishedPart(1, "etag1", {"SHA256": "x"})], STORED)
+
+
+def test_every_part_has_a_crc64nvme() -> None:
+    assert chosen_parts([FinishedPart(1, "etag1", {"CRC64NVME": "hash"})], STORED) == (STORED[1],)
+    with pytest.raises(InvalidPart):
+        chosen_parts([FinishedPart(1, "etag1", {"CRC64NVME": "other"})], STORED)
 
 
 def test_only_the_last_part_may_be_small() -> None:

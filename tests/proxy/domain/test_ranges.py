@@ -50,6 +50,7 @@ def test_a_resolved_range_names_what_a_slice_names(first: int, last: int | None,
 def test_parts_of_a_multipart_object() -> None:
     assert part_range((5, 5, 2), 1, 12) == (0, 4)
     assert part_range((5, 5, 2), 3, 12) == (10, 11)
+    assert part_range((5, 5, 0), 3, 10) == (10, 9)
     with pytest.raises(PartNotSatisfiable):
         part_range((5, 5, 2), 4, 12)
 

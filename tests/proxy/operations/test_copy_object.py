@@ -8,11 +8,11 @@ import pytest
 from tests.proxy.operations.test_multipart import BIG, SMALL, complete, create, two_parts
 from tests.support.stories import Stage, backend_config, open_stage
 
-from s3o_proxy.domain.errors import NoSuchKey, PreconditionFailed
+from s3o_proxy.domain.errors import NoCopyReadable, NoSuchKey, PreconditionFailed
 from s3o_proxy.domain.model import Conditions, Description
 from s3o_proxy.domain.read_conditions import ReadConditions
 from s3o_proxy.s3.errors import S3Error
-from s3o_proxy.s3.operation import CopyObject, CopySource, GetObject, ObjectCopied, PutObject, UploadPartCopy
+from s3o_proxy.s3.operation import AbortMultipartUpload, CopyObject, CopySource, GetObject, ObjectCopied, PutObject, UploadPartCopy
 
 DATA = b"the bytes of the source"
 SOURCE = CopySource("photos", "source")
@@ -115,3 +115,14 @@ async def test_a_range_becomes_a_part(stage: Stage) -> None:
         await stage.perform(UploadPartCopy("photos", "k", upload_id, 1, SOURCE, (4, len(DATA))))
     await complete(stage, upload_id, (1, part.etag))
     assert await stage.read(GetObject("photos", "k")) == DATA[4:9]
+
+
+async def test_bytes_of_the_source_that_are_missing_are_no_missing_upload(stage: Stage) -> None:
+    """A client that hears NoSuchUpload throws its upload away."""
+    upload_id = await create(stage, "target")
+    objects = dict(stage.backends["first"].objects)
+    stage.backends["first"].objects.clear()
+    with pytest.raises(NoCopyReadable):
+        await stage.perform(UploadPartCopy("photos", "target", upload_id, 1, CopySource("photos", "source"), None))
+    stage.backends["first"].objects.update(objects)
+    await stage.perform(AbortMultipartUpload("photos", "target", upload_id))

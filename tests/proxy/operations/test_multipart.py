@@ -93,6 +93,12 @@ async def test_a_part_of_it_can_be_asked_for(stage: Stage) -> None:
     assert await stage.read(GetObject("photos", "k", part_number=2)) == SMALL
 
 
+async def test_an_empty_part_is_read_as_empty_and_not_as_the_whole_object(stage: Stage) -> None:
+    upload_id = await create(stage)
+    await complete(stage, upload_id, (1, await send(stage, upload_id, 1, BIG)), (2, await send(stage, upload_id, 2, b"")))
+    assert await stage.read(GetObject("photos", "k", part_number=2)) == b""
+
+
 async def test_parts_that_are_not_listed_are_left_out(stage: Stage) -> None:
     upload_id, parts = await two_parts(stage)
     await complete(stage, upload_id, parts[1])
@@ -363,6 +369,26 @@ async def test_checksums_of_parts_make_the_objects(stage: Stage, algorithm: str)
     assert completed.digests.checksum_type == "COMPOSITE"
     assert completed.digests.checksums[algorithm].endswith("-2")
     assert completed.digests.content_hash == BytesBody(BIG + SMALL).content_hash
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "promises"),
+    [
+        ("", {"checksums": {"CRC32": "AAAAAA=="}}),
+        ("", {"checksum_type": "COMPOSITE"}),
+        ("SHA256", {"checksums": {"CRC32": "AAAAAA=="}}),
+        ("CRC32", {"checksum_type": "FULL_OBJECT"}),
+    ],
+)
+async def test_a_promise_that_cannot_be_held_against_the_bytes_is_refused(
+    stage: Stage, algorithm: str, promises: dict[str, object]
+) -> None:
+    upload_id = await create(stage, algorithm=algorithm)
+    part = (1, await send(stage, upload_id, 1, SMALL))
+    with pytest.raises(S3Error) as refusal:
+        await complete(stage, upload_id, part, **promises)
+    assert refusal.value.code == "InvalidRequest"
+    await complete(stage, upload_id, part)
 
 
 async def test_parts_are_listed_as_they_are(stage: Stage) -> None:

@@ -91,10 +91,14 @@ def _expires_s(text: str) -> int:
 
 def _payload_hash(parameters: Mapping[str, str], headers: Mapping[str, str], signed_headers: tuple[str, ...]) -> str:
     """What the signature says of the body: nothing, unless the signer put a hash into the query or signed the header."""
+    mode = payload_mode(headers)
     for name in _HASH_PARAMETERS:
         if name in parameters:
-            return payload_mode({"x-amz-content-sha256": parameters[name]})
-    mode = payload_mode(headers)
+            pinned = payload_mode({"x-amz-content-sha256": parameters[name]})
+            if mode not in ("", pinned):
+                # The body is held against the header: whoever got the URL could free himself of what its signer pinned.
+                raise headers_not_signed(["x-amz-content-sha256"])
+            return pinned
     if mode and "x-amz-content-sha256" in signed_headers:
         return mode
     if mode.startswith("STREAMING-"):  # It would change how the body is read, and nobody signed for that.

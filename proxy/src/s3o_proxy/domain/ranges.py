@@ -32,7 +32,8 @@ def resolve(spec: RangeSpec, size_bytes: int) -> tuple[int, int]:
 
 
 def part_range(part_sizes: tuple[int, ...], part_number: int, size_bytes: int) -> tuple[int, int] | None:
-    """Where part `part_number` (from 1) lies; an object without parts is its own part 1. None for an empty part.
+    """Where part `part_number` (from 1) lies; None where that is the whole object. An object without parts is its own part 1. An empty part
+    ends before it begins: `last` is `first - 1`.
 
     Raises PartNotSatisfiable for a part that is not there.
     """
@@ -41,4 +42,4 @@ def part_range(part_sizes: tuple[int, ...], part_number: int, size_bytes: int) -
         raise PartNotSatisfiable(part_number, len(sizes))
     end = list(accumulate(sizes))[part_number - 1]
     first = end - sizes[part_number - 1]
-    return (first, end - 1) if end > first else None
+    return (first, end - 1) if size_bytes else None

@@ -13,7 +13,7 @@ from s3o_proxy.s3.checksum_headers import checksum_header
 from s3o_proxy.s3.conditions import quote_etag
 from s3o_proxy.s3.dates import http_date
 from s3o_proxy.s3.errors import S3Error
-from s3o_proxy.s3.headers import USER_METADATA_PREFIX
+from s3o_proxy.s3.headers import USER_METADATA_PREFIX, is_header_name
 from s3o_proxy.s3.operation import (
     BucketExists,
     Deleted,
@@ -114,7 +114,8 @@ def _object_read(read: ObjectRead, operation: GetObject) -> Answer:
             headers += [*_checksums(found.digests), *_checksum_type(found.digests)]
         return Answer(200, headers, size_bytes=found.size_bytes, stream=read.body)
     first, last = read.byte_range
-    headers.append(("content-range", f"bytes {first}-{last}/{found.size_bytes}"))
+    if first <= last:  # Content-Range has no words for an empty part.
+        headers.append(("content-range", f"bytes {first}-{last}/{found.size_bytes}"))
     return Answer(206, headers, size_bytes=last - first + 1, stream=read.body)
 
 
@@ -128,7 +129,14 @@ def _not_modified(found: StoredObject) -> Answer:
 def _described(found: StoredObject, overrides: Mapping[str, str]) -> Headers:
     description = found.description
     standard = {**description.headers, **overrides} if overrides else description.headers
-    return [*standard.items(), *[(USER_METADATA_PREFIX + name, value) for name, value in description.user_metadata.items()]]
+    return [*standard.items(), *_user_metadata(description.user_metadata)]
+
+
+def _user_metadata(metadata: Mapping[str, str]) -> Headers:
+    """A name that no header can have is counted and not sent (AWS, GetObject: x-amz-missing-meta); it could write headers of its own."""
+    sent = [(USER_METADATA_PREFIX + name, value) for name, value in metadata.items() if is_header_name(name)]
+    missing = len(metadata) - len(sent)
+    return [*sent, ("x-amz-missing-meta", str(missing))] if missing else sent
 
 
 def _checksums(digests: Digests) -> Iterable[tuple[str, str]]:
@@ -160,5 +168,5 @@ def _document(status: int, body: bytes, headers: Headers) -> Answer:
 
 
 def _one_line(value: str) -> str:
-    """Metadata may have come in a presigned query, where a line break can be encoded: it must not become one here."""
+    """A value may have come in a presigned query, where a line break can be encoded: it must not become one here."""
     return value if value.isprintable() else _CONTROL.sub(" ", value)

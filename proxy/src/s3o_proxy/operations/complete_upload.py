@@ -6,7 +6,7 @@ Between join and commit the bytes are an object that only the upload's row menti
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from s3o_proxy.backends.port import Backend
 from s3o_proxy.domain.conditions import refusal
@@ -175,13 +175,14 @@ def _new_object(context: Context, upload: Upload, parts: Sequence[Part], operati
         etag=multipart_etag([part.etag for part in parts]),
         modified_ms=context.clock(),
         description=upload.description,
-        digests=_digests(upload, parts, operation.checksums),
+        digests=_digests(upload, parts, operation),
         part_sizes=tuple(part.size_bytes for part in parts),
     )
 
 
-def _digests(upload: Upload, parts: Sequence[Part], promised: Mapping[str, str]) -> Digests:
-    """The object's checksums out of its parts'. Raises BadDigest where the client promised another."""
+def _digests(upload: Upload, parts: Sequence[Part], operation: CompleteMultipartUpload) -> Digests:
+    """The object's checksums out of its parts'. Raises BadDigest where the client promised another value, InvalidRequest where he promised
+    one of an algorithm or a type that this upload has none of: what cannot be held against the bytes must not look as if it had been."""
     content_hash = combine_full_object("CRC64NVME", [(part.digests.content_hash, part.size_bytes) for part in parts])
     algorithm = upload.checksum_algorithm or "CRC64NVME"
     kind: ChecksumType = upload.checksum_type if upload.checksum_algorithm else "FULL_OBJECT"
@@ -191,7 +192,17 @@ def _digests(upload: Upload, parts: Sequence[Part], promised: Mapping[str, str])
         value = combine_full_object(algorithm, [(part.digests.checksums[algorithm], part.size_bytes) for part in parts])
     else:
         value = composite(algorithm, [part.digests.checksums[algorithm] for part in parts])
-    for name, expected in promised.items():
-        if name == algorithm and expected != value and expected != value.rpartition("-")[0]:
+    if operation.checksum_type not in (None, kind):
+        raise S3Error(
+            "InvalidRequest",
+            f"The upload was created using the {kind} checksum mode. The complete request must use the same checksum mode.",
+        )
+    for name, expected in operation.checksums.items():
+        if name != algorithm:
+            raise S3Error(
+                "InvalidRequest",
+                f"The upload has a checksum by {algorithm.lower()}. The complete request cannot promise one by {name.lower()}.",
+            )
+        if expected not in (value, value.rpartition("-")[0]):
             raise BadDigest(f"x-amz-checksum-{name.lower()}")
     return Digests(content_hash, {algorithm: value}, kind)

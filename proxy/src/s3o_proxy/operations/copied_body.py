@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import AsyncIterator, Mapping
 from types import MappingProxyType
 
-from s3o_proxy.domain.errors import BytesDiffer, DocumentTooLong
+from s3o_proxy.domain.errors import BackendNotFound, BytesDiffer, DocumentTooLong, NoCopyReadable
 from s3o_proxy.domain.model import StoredObject
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.read import open_copy
@@ -36,12 +36,16 @@ class CopiedBody:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         held: bytes | None = None
-        async with await open_copy(self._context, self._source, self._range) as pieces:
-            async for piece in pieces:
-                self._digest(piece)
-                if held is not None:
-                    yield held
-                held = piece
+        try:
+            async with await open_copy(self._context, self._source, self._range) as pieces:
+                async for piece in pieces:
+                    self._digest(piece)
+                    if held is not None:
+                        yield held
+                    held = piece
+        except BackendNotFound as error:
+            # Not as it is: whoever stores this body would take it for the answer of the backend that he stores on.
+            raise NoCopyReadable({error.backend: "404"}) from error
         self._verify()
         if held is not None:
             yield held

@@ -14,7 +14,15 @@ from functools import partial
 
 from s3o_proxy.backends.port import Backend
 from s3o_proxy.domain.cleanup import SETTLE_MS
-from s3o_proxy.domain.errors import BackendError, BackendUnavailable, BytesDiffer, NoCopyReadable, OutcomeUnknown, WriteLost
+from s3o_proxy.domain.errors import (
+    BackendError,
+    BackendNotFound,
+    BackendUnavailable,
+    BytesDiffer,
+    NoCopyReadable,
+    OutcomeUnknown,
+    WriteLost,
+)
 from s3o_proxy.domain.model import Copy, Intent, StoredObject
 from s3o_proxy.domain.moving import MAX_SINGLE_PUT_BYTES, Moved
 from s3o_proxy.domain.placement import MIN_PART_BYTES, Candidate
@@ -176,4 +184,6 @@ def _read_first(found: StoredObject, source: Copy) -> StoredObject:
 
 
 def _is_unreachable(error: BackendError | NoCopyReadable) -> bool:
-    return isinstance(error, NoCopyReadable) or (isinstance(error, BackendUnavailable) and not isinstance(error, BytesDiffer))
+    if isinstance(error, NoCopyReadable):
+        return not isinstance(error.__cause__, BackendNotFound)  # It answered: the bytes are gone.
+    return isinstance(error, BackendUnavailable) and not isinstance(error, BytesDiffer)

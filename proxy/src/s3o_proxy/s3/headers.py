@@ -12,6 +12,7 @@ Decisions, each one the exact S3 error or the honest 501, never silence:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from s3o_proxy.domain.model import Description
@@ -21,6 +22,8 @@ from s3o_proxy.s3.request import wire_text
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 MAX_USER_METADATA_BYTES = 2048
 USER_METADATA_PREFIX = "x-amz-meta-"
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 _DESCRIBING = ("cache-control", "content-disposition", "content-language", "expires")
 _REFUSED = frozenset({"x-amz-write-offset-bytes", "x-amz-if-match-size", "x-amz-if-match-last-modified-time", "x-amz-rename-source"})
@@ -38,6 +41,11 @@ _CANNED_ACLS = _HARMLESS_ACLS | {
     "bucket-owner-read",
     "log-delivery-write",
 }
+
+
+def is_header_name(name: str) -> bool:
+    """Whether a header may be called so: a token of RFC 9110 §5.6.2."""
+    return _TOKEN.fullmatch(name) is not None
 
 
 def description(headers: Mapping[str, str]) -> Description:

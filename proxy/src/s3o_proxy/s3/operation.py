@@ -226,7 +226,8 @@ class Unsupported(Operation):
 
 @dataclass(frozen=True, slots=True)
 class ObjectRead:
-    """GET's and HEAD's answer. `byte_range` (inclusive) is set where one was asked for and holds; `body` opens the bytes (None: HEAD)."""
+    """GET's and HEAD's answer. `byte_range` (inclusive; an empty part's ends before it begins) is set where one was asked for and
+    holds; `body` opens the bytes (None: HEAD)."""
 
     object: StoredObject
     byte_range: tuple[int, int] | None

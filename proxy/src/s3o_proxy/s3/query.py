@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
 from s3o_proxy.s3.errors import S3Error, invalid_argument
+from s3o_proxy.s3.headers import is_header_name
 from s3o_proxy.s3.request import RequestFacts
 
 _SIGNING = frozenset(
@@ -51,7 +52,9 @@ def split_query(facts: RequestFacts) -> tuple[dict[str, str], Mapping[str, str]]
     """The parameters that name what is asked, and the headers with those that a presigner moved into the query.
 
     Presigners (JS, Java, SigV2 in botocore) turn `x-amz-*` headers into parameters; S3 takes them as headers. A header that was also
-    sent as one counts as it was sent: it had to be signed.
+    sent as one counts as it was sent: it had to be signed too, or (x-amz-content-sha256) to say the same.
+
+    Raises InvalidArgument for a name that no header can have: encoded line breaks would write headers of our answers.
     """
     if not facts.raw_query:
         return {}, facts.headers
@@ -66,6 +69,10 @@ def split_query(facts: RequestFacts) -> tuple[dict[str, str], Mapping[str, str]]
         if lower in _SIGNING or (version_2 and name in _SIGNING_V2):
             del parameters[name]
         elif lower.startswith("x-amz-") or (version_2 and lower in _HEADERS_V2):
+            if not is_header_name(name):
+                raise invalid_argument("header name", name, "The parameter's name is no name of a header")
+            if lower in moved:
+                raise invalid_argument(name, parameters[name], f"The parameter {lower} is given more than once")
             # As a header's value would have come: its bytes as latin-1.
             moved[lower] = parameters.pop(name).encode().decode("latin-1")
     return parameters, {**moved, **facts.headers} if moved else facts.headers
