@@ -171,7 +171,10 @@ class TestScale:
 
 def test_what_was_left_out_is_hardly_filled_in(cluster: Cluster, namespace: str) -> None:
     """A repository of manifests and the cluster differ by as little as possible; `proxy` is there for the scale subresource."""
-    assert cluster.create("s3orchestrators", resources.orchestrator(), namespace)["spec"] == {"proxy": {"replicas": 1}}
+    assert cluster.create("s3orchestrators", resources.orchestrator(), namespace)["spec"] == {
+        "proxy": {"replicas": 1},
+        "topology": "Combined",
+    }
     given = resources.backend()["spec"]
     keys = {"accessKeyIdKey": "AWS_ACCESS_KEY_ID", "secretAccessKeyKey": "AWS_SECRET_ACCESS_KEY"}
     assert cluster.create("storagebackends", resources.backend(), namespace)["spec"] == given | {

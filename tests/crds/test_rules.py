@@ -138,7 +138,7 @@ BAD = [
     (backend(credentialsSecretRef={}), "spec.credentialsSecretRef.name"),
     (backend(bucke="typo"), "spec.bucke"),
     (backend(quota={"byte": 1}), "spec.quota.byte"),
-    (server(tls={}), "spec.server.tls.secretName"),
+    (server(tls={}), "spec.server.tls"),
     (server(tls={"secretName": ""}), "spec.server.tls.secretName"),
     # numbers
     (orchestrator(proxy={"replicas": -1}), "spec.proxy.replicas"),

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from tests.support import resources
+from tests.support import operator_fields, resources
 from tests.support.contract import KINDS, spec_fields
 from tests.support.repository import inline_code
 
@@ -101,7 +101,7 @@ _SELECTORS = {
 
 FOR_THE_OPERATOR = {
     "S3Orchestrator": {
-        *("spec.proxy.replicas", "spec.database.volume.size", "spec.database.volume.storageClassName"),
+        *operator_fields.PATHS,
         *("spec.access.buckets.limits.maxBuckets", "spec.access.buckets.limits.maxCredentialsPerBucket"),
         *_SELECTORS,
     },

@@ -20,7 +20,7 @@ from typing import Any
 from tests.support.kube import Cluster
 from tests.support.pods import Pods
 
-from s3o_operator.kube.kinds import WATCHED
+from s3o_operator.kube.kinds import OPTIONAL, WATCHED
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "localhost/s3o-proxy:test"
@@ -157,7 +157,7 @@ class Namespace:
     name: str
 
     def path(self, kind: str, name: str = "") -> str:
-        base = f"{BASES[kind][0]}/namespaces/{self.name}/{BASES[kind][1]}"
+        base = f"{_ALL[kind][0]}/namespaces/{self.name}/{_ALL[kind][1]}"
         return f"{base}/{name}" if name else base
 
     def get(self, kind: str, name: str) -> Object | None:
@@ -223,6 +223,7 @@ class Namespace:
 
 BASES = {kind.name: (kind.base, kind.plural) for kind in WATCHED if kind.name != "Pod"}
 """Kind → where it stands in the API: of all that the operator may write, and of what it reads."""
+_ALL = BASES | {kind.name: (kind.base, kind.plural) for kind in OPTIONAL}
 
 
 def condition(resource: Object | None, kind: str) -> tuple[str, str]:

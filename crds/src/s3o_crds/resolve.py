@@ -98,20 +98,30 @@ def resolve_server(orchestrator: S3Orchestrator, secrets: SecretReader) -> Serve
         header_timeout_ms=server.read_header_timeout.ms,
         stall_timeout_ms=server.stall_timeout.ms,
         idle_timeout_ms=server.idle_timeout.ms,
-        shutdown_delay_ms=server.shutdown_delay.ms,
+        shutdown_delay_ms=server.shutdown_delay.ms if server.shutdown_delay else 0,
         shutdown_grace_ms=server.shutdown_grace.ms,
         allow_presigned_sig_v2=server.presigned_sig_v2,
         virtual_host_domain=server.virtual_host_domain or "",
-        tls=_tls(server.tls, secrets) if server.tls else None,
+        tls=_tls(orchestrator.name, server.tls, secrets) if server.tls else None,
     )
 
 
-def _tls(tls: TLS, secrets: SecretReader) -> TLSConfig:
-    return TLSConfig(
-        certificate=secrets.pem("spec.server.tls.secretName", tls.secret_name, "tls.crt", "CERTIFICATE"),
-        private_key=secrets.pem("spec.server.tls.secretName", tls.secret_name, "tls.key", "PRIVATE KEY"),
-        min_version=tls.min_version,
-    )
+def certificate_secret(name: str, tls: TLS) -> str:
+    """The Secret with the certificate of the orchestrator `name`: the one that is named, or the one that cert-manager makes."""
+    return tls.secret_name or f"{name}-tls"
+
+
+def _tls(orchestrator: str, tls: TLS, secrets: SecretReader) -> TLSConfig:
+    field, secret = "spec.server.tls." + ("certManager" if tls.cert_manager else "secretName"), certificate_secret(orchestrator, tls)
+    try:
+        return TLSConfig(
+            certificate=secrets.pem(field, secret, "tls.crt", "CERTIFICATE"),
+            private_key=secrets.pem(field, secret, "tls.key", "PRIVATE KEY"),
+            min_version=tls.min_version,
+        )
+    except Refused as refused:
+        # Not the user's mistake: the issuer needs its time, and the Secret comes by itself.
+        raise Refused("CertificatePending", refused.message) if tls.cert_manager else refused from None
 
 
 def resolve_database(orchestrator: S3Orchestrator, secrets: SecretReader) -> DatabaseConfig:

@@ -26,6 +26,7 @@ from s3o_operator.leadership import LEASE_NAME, Leadership
 from s3o_operator.metrics import Metrics
 from s3o_operator.observe.cache import Cache
 from s3o_operator.observe.intake import Intake
+from s3o_operator.observe.optional import OptionalKinds
 from s3o_operator.plan.observed import Ref
 from s3o_operator.queue import WorkQueue
 from s3o_operator.reconcile import Reconciler
@@ -50,10 +51,11 @@ class Process:
         self.cache = Cache()
         self.queue = WorkQueue(time.monotonic, calm_s=_CALM_S)
         self.intake = Intake(self.cache, self.queue)
+        self.optional = OptionalKinds(kube, self.intake, settings.watched_namespace, settings.optional_s)
         self.resync = Resync(kube, self.intake, settings.watched_namespace, settings.resync_s, time.monotonic)
         self.client = AdminClient(self.metrics)
         self.fleet = FleetWatch(self.client, self.cache, self.queue, time.monotonic)
-        self.reconciler = Reconciler(kube, self.cache, self.queue, self.metrics, self.fleet, settings.image)
+        self.reconciler = Reconciler(kube, self.cache, self.queue, self.metrics, self.fleet, settings.image, self.optional.unusable)
         self.metrics.queue_keys.set_function(lambda: len(self.queue))
 
     def trouble(self) -> str:
@@ -67,12 +69,14 @@ class Process:
     async def lead(self) -> None:
         """Until cancelled. Raises when the watches break."""
         self.metrics.leader.set(1)
+        await self.optional.look()
         await self.resync.once()
         self.metrics.last_resync.set_to_current_time()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch())
             tasks.create_task(self.resync.run())
             tasks.create_task(self.fleet.run())
+            tasks.create_task(self.optional.run())
             for _ in range(_WORKERS):
                 tasks.create_task(self.reconciler.run())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from s3o_operator.apply.apply import apply
@@ -28,13 +29,23 @@ class Refused(Exception):
 
 
 class Reconciler:
-    def __init__(self, kube: Kube, cache: Cache, queue: WorkQueue, metrics: Metrics, fleet: FleetWatch, image: str) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        cache: Cache,
+        queue: WorkQueue,
+        metrics: Metrics,
+        fleet: FleetWatch,
+        image: str,
+        unusable: Mapping[str, str],
+    ) -> None:
         self._kube = kube
         self._cache = cache
         self._queue = queue
         self._metrics = metrics
         self._fleet = fleet
         self._image = image
+        self._unusable = unusable
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -71,7 +82,8 @@ class Reconciler:
         await self._fleet.meet(key)
         before = None
         for _ in range(_MOST_PLANS):
-            planned = plan(observe(self._cache, key, self._image, self._fleet.contacts(key), failures=failures))
+            seen = observe(self._cache, key, self._image, self._fleet.contacts(key), unusable=self._unusable, failures=failures)
+            planned = plan(seen)
             if planned == before:
                 raise Refused(f"what was done did not help: {type(planned.actions[0]).__name__} is wanted again")
             before = planned

@@ -11,10 +11,12 @@ import kopf
 from s3o_crds.meta import GROUP
 from s3o_operator.kube.client import Kube
 from s3o_operator.kube.errors import Gone, KubeError
-from s3o_operator.kube.kinds import ACCESS_REVIEW, BY_NAME, LEASE, WATCHED, Kind, watched
+from s3o_operator.kube.kinds import BY_NAME, LEASE, WATCHED, Kind, watched
+from s3o_operator.kube.rights import denied
 from s3o_operator.leadership import LEASE_NAME
 
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_DELETED = ("Secret", "ConfigMap", "PodDisruptionBudget", "Deployment", "ServiceAccount")
 
 
 class CannotStart(Exception):
@@ -30,6 +32,7 @@ class Settings:
     watched_namespace: str
     listen: tuple[str, int]
     resync_s: float
+    optional_s: float
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -44,8 +47,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     seconds = environment.get("S3O_RESYNC_SECONDS", "300")
     if not seconds.isdecimal() or not int(seconds):
         raise CannotStart("S3O_RESYNC_SECONDS must be a number of seconds")
+    optional = environment.get("S3O_OPTIONAL_KINDS_SECONDS", "30")
+    if not optional.isdecimal() or not int(optional):
+        raise CannotStart("S3O_OPTIONAL_KINDS_SECONDS must be a number of seconds")
     namespace = environment.get("S3O_NAMESPACE") or own
-    return Settings(image, namespace, environment.get("S3O_WATCH_NAMESPACE", ""), (host, int(port)), float(seconds))
+    return Settings(image, namespace, environment.get("S3O_WATCH_NAMESPACE", ""), (host, int(port)), float(seconds), float(optional))
 
 
 def kopf_settings() -> kopf.OperatorSettings:
@@ -75,7 +81,7 @@ async def check(kube: Kube, settings: Settings) -> None:
         unserved = [kind.name for kind in WATCHED if kind.group == GROUP and not await _is_served(kube, kind)]
         if unserved:
             raise CannotStart(f"the API server does not serve {', '.join(unserved)}: kubectl apply --server-side -k config/crd")
-        missing = [text for text in [await _denied(kube, *right) for right in _rights(settings)] if text]
+        missing = await _missing_rights(kube, settings)
     except KubeError as error:
         raise CannotStart(f"the API server cannot be asked: {error}") from None
     if missing:
@@ -89,24 +95,13 @@ async def _is_served(kube: Kube, kind: Kind) -> bool:
         return False
 
 
-def _rights(settings: Settings) -> list[tuple[Kind, str, str, str]]:
-    """Kind, subresource, verb, namespace."""
+async def _missing_rights(kube: Kube, settings: Settings) -> list[str]:
     everywhere = settings.watched_namespace
-    wanted = [(kind, "", verb, everywhere) for kind in watched(everywhere) for verb in kind.verbs]
-    wanted += [(kind, "status", "patch", everywhere) for kind in WATCHED if kind.group == GROUP]
-    wanted += [(BY_NAME["Secret"], "", "update", everywhere)]
-    wanted += [(BY_NAME[name], "", "delete", everywhere) for name in ("Secret", "ConfigMap", "PodDisruptionBudget")]
-    return wanted + [(LEASE, "", verb, settings.namespace) for verb in ("get", "create", "update")]
-
-
-async def _denied(kube: Kube, kind: Kind, subresource: str, verb: str, namespace: str) -> str:
-    wanted = {"group": kind.group, "resource": kind.plural, "subresource": subresource, "verb": verb, "namespace": namespace}
+    asked = [denied(kube, kind, verb, everywhere) for kind in watched(everywhere) for verb in kind.verbs]
+    asked += [denied(kube, kind, "patch", everywhere, subresource="status") for kind in WATCHED if kind.group == GROUP]
+    asked += [denied(kube, BY_NAME["Secret"], "update", everywhere)]
+    asked += [denied(kube, BY_NAME[name], "delete", everywhere) for name in _DELETED]
+    asked += [denied(kube, LEASE, "create", settings.namespace)]
     # A role may name the one Lease; what is created has no name yet.
-    wanted["name"] = LEASE_NAME if kind is LEASE and verb != "create" else ""
-    spec = {"resourceAttributes": {name: value for name, value in wanted.items() if value}}
-    review = {"apiVersion": ACCESS_REVIEW.api_version, "kind": ACCESS_REVIEW.name, "metadata": {}, "spec": spec}
-    answer = await kube.create(review)
-    if answer["status"]["allowed"]:
-        return ""
-    what = f"{kind.plural}.{kind.group}" if kind.group else kind.plural
-    return f"{verb} {what}{'/' + subresource if subresource else ''} in {f'namespace {namespace}' if namespace else 'all namespaces'}"
+    asked += [denied(kube, LEASE, verb, settings.namespace, name=LEASE_NAME) for verb in ("get", "update")]
+    return [text for text in [await one for one in asked] if text]

@@ -9,17 +9,24 @@ from pydantic.alias_generators import to_camel
 
 from s3o_crds.meta import CASecretRef, ConfigStatus, Observation, Resource, Rule, SecretKeyRef, Section, Status, Usage
 from s3o_crds.v1alpha1.access import Access
+from s3o_crds.v1alpha1.exposure import CertManager, Gateway, Ingress, Monitoring, NetworkPolicy, Service
+from s3o_crds.v1alpha1.pods import ExtraEnv, Image, Proxy, Worker
 from s3o_crds.values import DomainName, Duration, ObjectName, PositiveByteSize, PositiveDuration, Region
 
 
-class Proxy(Section):
-    replicas: Annotated[int, Field(ge=0, le=500)] = 1
-    """Number of proxies. SQLite has one at most."""
-
-
 class TLS(Section):
-    secret_name: ObjectName
+    rules = (
+        Rule(
+            "has(self.secretName) != has(self.certManager)",
+            "needs secretName or certManager, and not both",
+            holds=lambda tls: (tls.secret_name is None) != (tls.cert_manager is None),
+        ),
+    )
+
+    secret_name: ObjectName | None = None
     """Secret of type kubernetes.io/tls, in the namespace of this object: tls.crt and tls.key."""
+    cert_manager: CertManager | None = None
+    """Have cert-manager issue the certificate, and renew it."""
     min_version: Literal["1.2", "1.3"] = "1.2"
     """Oldest version of TLS that is spoken."""
 
@@ -39,8 +46,8 @@ class Server(Section):
     """A client that sends or takes nothing for this long, while it is its turn, is given up."""
     idle_timeout: PositiveDuration = PositiveDuration("120s")
     """How long a connection is kept between two requests."""
-    shutdown_delay: Duration = Duration("0s")
-    """How long readiness says no before the listener closes."""
+    shutdown_delay: Duration | None = None
+    """How long readiness says no before the listener closes; by default 10s over Postgres on a cluster, else 0s."""
     shutdown_grace: Duration = Duration("5m")
     """How long requests in flight may take to finish after that."""
     presigned_sig_v2: bool = False
@@ -142,16 +149,35 @@ class Cleanup(Section):
 
 
 def _sqlite_has_one_proxy(spec: S3OrchestratorSpec) -> bool:
-    return (spec.database is not None and spec.database.driver == "Postgres") or spec.proxy.replicas <= 1
+    return _is_postgres(spec) or (spec.proxy.replicas <= 1 and not spec.proxy.autoscaling.enabled)
+
+
+def _is_postgres(spec: S3OrchestratorSpec) -> bool:
+    return spec.database is not None and spec.database.driver == "Postgres"
+
+
+_IS_POSTGRES = "(has(self.database) && self.database.driver == 'Postgres')"
 
 
 class S3OrchestratorSpec(Section):
     rules = (
         Rule(
-            "(has(self.database) && self.database.driver == 'Postgres') || self.proxy.replicas <= 1",
-            "driver SQLite allows one proxy: set proxy.replicas to 1, or database.driver to Postgres",
+            f"{_IS_POSTGRES} || (self.proxy.replicas <= 1 && !(has(self.proxy.autoscaling) && self.proxy.autoscaling.enabled))",
+            "driver SQLite allows one proxy: set proxy.replicas to 1 and leave autoscaling off, or database.driver to Postgres",
             "proxy",
             holds=_sqlite_has_one_proxy,
+        ),
+        Rule(
+            f"{_IS_POSTGRES} || self.topology == 'Combined'",
+            "topology Split needs database.driver Postgres: SQLite is for one process",
+            "topology",
+            holds=lambda spec: _is_postgres(spec) or spec.topology == "Combined",
+        ),
+        Rule(
+            "!has(self.worker) || self.topology == 'Split'",
+            "worker goes with topology Split only",
+            "worker",
+            holds=lambda spec: spec.worker is None or spec.topology == "Split",
         ),
         Rule(
             "(has(self.database) ? self.database.driver : 'SQLite') == (has(oldSelf.database) ? oldSelf.database.driver : 'SQLite')",
@@ -159,8 +185,26 @@ class S3OrchestratorSpec(Section):
         ),
     )
 
+    image: Image = Image()
+    """The image of the pods."""
+    topology: Literal["Combined", "Split"] = "Combined"
+    """Combined: every proxy also does the background work. Split: workers of their own do it."""
     proxy: Annotated[Proxy, Field(json_schema_extra={"default": {}})] = Proxy()
     """The proxies that serve the endpoint."""
+    worker: Worker | None = None
+    """The workers of topology Split."""
+    extra_env: ExtraEnv = ()
+    """Further environment variables of proxies and workers, such as HTTPS_PROXY."""
+    service: Service = Service()
+    """The Service in front of the proxies."""
+    ingress: Ingress = Ingress()
+    """An Ingress to the Service."""
+    gateway: Gateway = Gateway()
+    """An HTTPRoute to the Service."""
+    network_policy: NetworkPolicy = NetworkPolicy()
+    """Which connections pods may accept and make."""
+    monitoring: Monitoring = Monitoring()
+    """How Prometheus watches over the pods."""
     server: Server = Server()
     """How the endpoint behaves."""
     database: Database | None = None
@@ -184,6 +228,13 @@ class ProxyStatus(Observation):
     """Ready of wanted, such as 3/3."""
 
 
+class WorkerStatus(Observation):
+    replicas: Annotated[int, Field(ge=0, le=500)] | None = None
+    """Workers that are wanted."""
+    summary: Annotated[str, Field(max_length=64)] | None = None
+    """Ready of wanted, such as 1/1."""
+
+
 class Count(Observation):
     total: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     """How many belong to this orchestrator."""
@@ -198,6 +249,8 @@ class S3OrchestratorStatus(Status):
     """The state in one word."""
     proxy: ProxyStatus | None = None
     """The proxies."""
+    worker: WorkerStatus | None = None
+    """The workers of topology Split."""
     config: ConfigStatus | None = None
     """The configuration that the proxies are given, and the sha256 over it and the digests of its secret values."""
     endpoint: Annotated[str, Field(max_length=512)] | None = None

@@ -15,7 +15,7 @@ from s3o_operator.apply.mint import mint_token, write_keys
 from s3o_operator.kube.client import Kube
 from s3o_operator.kube.errors import Conflict, Forbidden, Gone, Invalid, KubeError
 from s3o_operator.observe.cache import Cache
-from s3o_operator.plan.actions import Action, Delete, Ensure, Latch, MintToken, Plan, SetStatus, WriteKeys
+from s3o_operator.plan.actions import Action, Delete, Ensure, HandOver, Latch, MintToken, Plan, SetStatus, WriteKeys
 from s3o_operator.plan.manifests.labels import is_ours
 from s3o_operator.plan.observed import Ref, ref_of
 
@@ -107,6 +107,8 @@ async def _carry_out(action: Action, kube: Kube, cache: Cache) -> bool:
                 cache.put(found)
                 return True
             cache.put(await kube.apply(manifest))
+        case HandOver(ref, replicas):
+            cache.put(await kube.hand_over_replicas(ref, replicas))
         case Delete(ref, uid):
             await _if_still_there(lambda: kube.delete(ref, uid))
             cache.forget(ref)

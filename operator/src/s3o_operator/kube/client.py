@@ -67,6 +67,12 @@ class Kube:
             "PATCH", _path(ref_of(manifest)), manifest, query={"fieldManager": MANAGER, "force": "true"}, content=_APPLY
         )
 
+    async def hand_over_replicas(self, ref: Ref, replicas: int) -> Object:
+        """By another field manager, which keeps them at what they are. Raises Conflict when they have become others meanwhile."""
+        metadata = {"name": ref.name, "namespace": ref.namespace}
+        document = {"apiVersion": BY_NAME[ref.kind].api_version, "kind": ref.kind, "metadata": metadata, "spec": {"replicas": replicas}}
+        return await self._call("PATCH", _path(ref), document, query={"fieldManager": f"{MANAGER}-handover"}, content=_APPLY)
+
     async def apply_status(self, ref: Ref, uid: str, status: Object) -> Object:
         """Only of the object with this uid. Raises Conflict when another one has its name by now, Gone when none has."""
         metadata = {"name": ref.name, "namespace": ref.namespace, "uid": uid}

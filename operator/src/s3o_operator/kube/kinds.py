@@ -46,15 +46,27 @@ WATCHED = (
     Kind("PersistentVolumeClaim", "", "v1", "persistentvolumeclaims", labels=_OURS),
     # Made by the Deployments, with the labels of their templates. We call them, and leave them alone.
     Kind("Pod", "", "v1", "pods", labels=f"{NAME}={APPLICATION}", verbs=_READ),
+    Kind("ReplicaSet", "apps", "v1", "replicasets", labels=f"{NAME}={APPLICATION}", verbs=_READ),
     Kind("Deployment", "apps", "v1", "deployments", labels=_OURS),
     Kind("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets", labels=_OURS),
 )
+_OPTIONAL_VERBS = ("list", "get", "create", "patch", "delete")
+OPTIONAL = (
+    Kind("HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers", labels=_OURS, verbs=_OPTIONAL_VERBS),
+    Kind("NetworkPolicy", "networking.k8s.io", "v1", "networkpolicies", labels=_OURS, verbs=_OPTIONAL_VERBS),
+    Kind("Ingress", "networking.k8s.io", "v1", "ingresses", labels=_OURS, verbs=_OPTIONAL_VERBS),
+    Kind("HTTPRoute", "gateway.networking.k8s.io", "v1", "httproutes", labels=_OURS, verbs=_OPTIONAL_VERBS),
+    Kind("Certificate", "cert-manager.io", "v1", "certificates", labels=_OURS, verbs=_OPTIONAL_VERBS),
+    Kind("PodMonitor", "monitoring.coreos.com", "v1", "podmonitors", labels=_OURS, verbs=_OPTIONAL_VERBS),
+    Kind("PrometheusRule", "monitoring.coreos.com", "v1", "prometheusrules", labels=_OURS, verbs=_OPTIONAL_VERBS),
+)
+"""Without which a fleet serves as well: some are not installed everywhere, and a cluster may not grant us others."""
 NAMESPACE = Kind("Namespace", "", "v1", "namespaces", verbs=_READ)
 """Not part of any namespace: seen only by an operator that watches all of them."""
 LEASE = Kind("Lease", "coordination.k8s.io", "v1", "leases")
 ACCESS_REVIEW = Kind("SelfSubjectAccessReview", "authorization.k8s.io", "v1", "selfsubjectaccessreviews")
 
-BY_NAME = {kind.name: kind for kind in (*WATCHED, NAMESPACE, LEASE, ACCESS_REVIEW)}
+BY_NAME = {kind.name: kind for kind in (*WATCHED, *OPTIONAL, NAMESPACE, LEASE, ACCESS_REVIEW)}
 
 
 def watched(namespace: str) -> tuple[Kind, ...]:

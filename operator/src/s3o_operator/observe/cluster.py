@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from s3o_operator.kube.kinds import OPTIONAL
 from s3o_operator.observe.cache import Cache
 from s3o_operator.observe.intake import key_of
 from s3o_operator.plan.contacts import Contact
 from s3o_operator.plan.manifests.labels import INSTANCE
 from s3o_operator.plan.observed import Key, Object, Observed, Ref, ref_of
 
-_CHILDREN = ("ServiceAccount", "Secret", "PersistentVolumeClaim", "Deployment", "Service", "PodDisruptionBudget", "ConfigMap")
+_CHILDREN = (
+    *("ServiceAccount", "Secret", "PersistentVolumeClaim", "Deployment", "ReplicaSet", "Service", "PodDisruptionBudget", "ConfigMap"),
+    *(kind.name for kind in OPTIONAL),
+)
+_NONE: Mapping[str, str] = {}
 
 
 def observe(
@@ -20,6 +25,7 @@ def observe(
     image: str,
     contacts: Mapping[str, Contact],
     *,
+    unusable: Mapping[str, str] = _NONE,
     failures: tuple[str, ...] = (),
     now: datetime | None = None,
 ) -> Observed:
@@ -39,6 +45,7 @@ def observe(
         buckets=buckets,
         secrets=tuple(sorted((one for one in live if one["kind"] == "Secret"), key=ref_of)),
         live={ref_of(one): one for one in live},
+        unusable=dict(unusable),
         # Whoever can list any knows all. With a single namespace there is none in the cache.
         namespaces={one["metadata"]["name"]: one["metadata"].get("labels") or {} for one in cache.all("Namespace")} or None,
         pods=pods_of(cache, key),

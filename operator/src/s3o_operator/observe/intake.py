@@ -40,7 +40,7 @@ class Intake:
             case "StorageBackend" | "VirtualBucket":
                 if key := key_of(document):
                     yield key
-            case "Pod":
+            case "Pod" | "ReplicaSet":
                 if name := (metadata.get("labels") or {}).get(INSTANCE):
                     yield Key(namespace, name)
             case "Namespace":

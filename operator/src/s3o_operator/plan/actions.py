@@ -126,6 +126,14 @@ class Ensure:
 
 
 @dataclass(frozen=True)
+class HandOver:
+    """Have another field manager of ours keep a Deployment's replicas, so that we can let go of them without their default coming back."""
+
+    ref: Ref
+    replicas: int
+
+
+@dataclass(frozen=True)
 class Delete:
     """Remove a child of ours that is no longer wanted. Only the very one that was seen: a new one of its name has another uid."""
 
@@ -144,7 +152,7 @@ class SetStatus:
 
 FleetAction = StartOperation | CancelOperation | ForgetBackend
 """What is done at the proxies."""
-Action = MintToken | WriteKeys | Latch | Protect | Ensure | Delete | FleetAction | Release | SetStatus
+Action = MintToken | WriteKeys | Latch | Protect | Ensure | HandOver | Delete | FleetAction | Release | SetStatus
 
 
 @dataclass(frozen=True)
@@ -167,26 +175,39 @@ def _lines(action: Action) -> list[str]:
     match action:
         case WriteKeys(_, _, changes):
             return ["write keys into the registry", *(f"  {_change(change)}" for change in changes)]
-        case Latch(ref, _, _, why):
-            return [f"latch {ref}: {why}"]
-        case MintToken(_, secret, why):
-            return [f"mint the token in {secret}: {why}"]
-        case Protect(ref):
-            return [f"protect {ref}"]
-        case Release(ref, _, why):
-            return [f"release {ref}: {why}"]
-        case StartOperation(ref, _, kind, token, backend, bucket):
-            return [f"start {kind} of {backend or bucket or 'all backends'} for {ref}: {token}"]
-        case CancelOperation(ref, _, operation_id, kind):
-            return [f"cancel {kind} {operation_id} of {ref}"]
-        case ForgetBackend(ref, _, backend):
-            return [f"forget backend {backend} of {ref}"]
-        case Ensure(manifest, why):
-            return [f"ensure {ref_of(manifest)}: {why}"]
-        case Delete(ref):
-            return [f"delete {ref}"]
         case SetStatus(ref, _, status):
             return [f"status {ref}: {status.get('phase')}", *(f"  {_condition(one)}" for one in status.get("conditions", []))]
+        case StartOperation() | CancelOperation() | ForgetBackend():
+            return [_asked_of_proxies(action)]
+    return [_written(action)]
+
+
+def _asked_of_proxies(action: StartOperation | CancelOperation | ForgetBackend) -> str:
+    match action:
+        case StartOperation(ref, _, kind, token, backend, bucket):
+            return f"start {kind} of {backend or bucket or 'all backends'} for {ref}: {token}"
+        case CancelOperation(ref, _, operation_id, kind):
+            return f"cancel {kind} {operation_id} of {ref}"
+        case ForgetBackend(ref, _, backend):
+            return f"forget backend {backend} of {ref}"
+
+
+def _written(action: Latch | MintToken | Protect | Release | Ensure | HandOver | Delete) -> str:
+    match action:
+        case Latch(ref, _, _, why):
+            return f"latch {ref}: {why}"
+        case MintToken(_, secret, why):
+            return f"mint the token in {secret}: {why}"
+        case Protect(ref):
+            return f"protect {ref}"
+        case Release(ref, _, why):
+            return f"release {ref}: {why}"
+        case Ensure(manifest, why):
+            return f"ensure {ref_of(manifest)}: {why}"
+        case HandOver(ref, replicas):
+            return f"hand over the replicas of {ref}: {replicas}"
+        case Delete(ref):
+            return f"delete {ref}"
 
 
 def _change(change: KeyChange) -> str:

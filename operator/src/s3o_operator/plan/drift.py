@@ -34,8 +34,15 @@ def holds(wanted: Any, live: Any) -> bool:
 
 
 def _list_holds(wanted: Sequence[Any], live: Sequence[Any]) -> bool:
-    name = next((name for name in _TOLD_APART_BY if wanted and all(isinstance(one, Mapping) and name in one for one in wanted)), None)
+    name = next((name for name in _TOLD_APART_BY if wanted and _tells_apart(name, wanted)), None)
     if name is None:
         return len(wanted) == len(live) and all(map(holds, wanted, live))
     by_name = {one.get(name): one for one in live if isinstance(one, Mapping)}
     return all(holds(one, by_name.get(one[name])) for one in wanted)
+
+
+def _tells_apart(name: str, members: Sequence[Any]) -> bool:
+    """Two ports of one number, of TCP and of UDP, are not told apart by it."""
+    return all(isinstance(one, Mapping) and isinstance(one.get(name), str | int) for one in members) and len(
+        {one[name] for one in members}
+    ) == len(members)

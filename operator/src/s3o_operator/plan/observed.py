@@ -57,4 +57,6 @@ class Observed:
     pods: tuple[Object, ...] = field(default=(), repr=False)
     contacts: Mapping[str, Contact] = field(default_factory=dict, repr=False)
     namespaces: Mapping[str, Mapping[str, str]] | None = None
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    """Kinds of optional children that cannot be used now → why, in a sentence."""
     failures: tuple[str, ...] = ()

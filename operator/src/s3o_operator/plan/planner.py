@@ -10,21 +10,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from s3o_crds.access import Standing
-from s3o_crds.compile import Compilation, compile  # noqa: A004  the name that the design gives it
+from s3o_crds.compile import Compilation, Rejection, compile  # noqa: A004  the name that the design gives it
 from s3o_crds.compiled import SecretRef
+from s3o_crds.layout import TooLarge
 from s3o_crds.v1alpha1 import S3Orchestrator, VirtualBucket
+from s3o_crds.values import Duration
 from s3o_operator.plan.actions import Action, Delete, Ensure, MintToken, Plan
+from s3o_operator.plan.children import Children, children_of, deployment_ref, restart_stamp, usable
 from s3o_operator.plan.credentials import Credentials, as_given, credentials_in
 from s3o_operator.plan.drift import difference
+from s3o_operator.plan.handover import steps
+from s3o_operator.plan.leftovers import leftovers
 from s3o_operator.plan.manifests.admin import admin_token_in, build_admin_secret
 from s3o_operator.plan.manifests.application import authority_of, build_application_config, build_application_secret
-from s3o_operator.plan.manifests.config import build_config_secret, previous_config
-from s3o_operator.plan.manifests.deployment import build_proxy_deployment, build_service_account, build_volume_claim
-from s3o_operator.plan.manifests.disruption import build_disruption_budget
+from s3o_operator.plan.manifests.blueprint import Blueprint
+from s3o_operator.plan.manifests.config import previous_config
 from s3o_operator.plan.manifests.labels import (
-    APPLIED,
-    MANAGED_BY,
-    MANAGER,
     admin_name,
     config_name,
     controller_of,
@@ -33,12 +34,16 @@ from s3o_operator.plan.manifests.labels import (
     is_ours,
     owner_in,
 )
-from s3o_operator.plan.manifests.service import build_proxy_service
+from s3o_operator.plan.manifests.routes import build_certificate
+from s3o_operator.plan.manifests.service import endpoint_of
 from s3o_operator.plan.observed import Key, Object, Observed, Ref, ref_of
 from s3o_operator.plan.reading import Reading, read
 from s3o_operator.plan.reports import Findings, statuses
 from s3o_operator.plan.rotation import before_all_else, due
 from s3o_operator.plan.standing import standing_in
+
+_SHUTDOWN_DELAY = Duration("10s")
+"""Within it, every node has learnt that a pod is leaving, and sends it no more new connections."""
 
 
 def plan(observed: Observed) -> Plan:
@@ -55,10 +60,19 @@ def plan(observed: Observed) -> Plan:
         first += before_all_else(observed, reading, credentials, compilation.rejections)
     if first:
         return Plan(tuple(first))
-    wanted = _wanted(observed, reading, reading.orchestrator, compilation, credentials)
+    try:
+        wanted = _wanted(observed, reading, reading.orchestrator, compilation, credentials)
+    except TooLarge as error:
+        compilation = _refused_whole(compilation, reading.orchestrator, str(error))
+        wanted = _wanted(observed, reading, reading.orchestrator, compilation, credentials)
     actions = _towards(observed, reading, compilation, credentials, wanted)
     served = [one for bucket, all_ in credentials.generated.items() if bucket not in rejected for one in all_]
     return Plan(tuple(actions), due(served, observed.now))
+
+
+def _refused_whole(compilation: Compilation, orchestrator: S3Orchestrator, message: str) -> Compilation:
+    refused = Rejection(*_ref(orchestrator), "ConfigTooLarge", message)
+    return Compilation(None, {}, (*compilation.rejections, refused))
 
 
 def _missing_token(observed: Observed, reading: Reading) -> list[MintToken]:
@@ -77,7 +91,7 @@ def _compile(
     reported = (observed.orchestrator or {}).get("status", {}).get("config", {})
     buckets, secrets = as_given(credentials, reading, observed.now)
     return compile(
-        orchestrator,
+        _with_shutdown_delay(orchestrator),
         reading.backends,
         buckets,
         secrets,
@@ -87,65 +101,81 @@ def _compile(
     )
 
 
+def _with_shutdown_delay(orchestrator: S3Orchestrator) -> S3Orchestrator:
+    """The default of a cluster, where a proxy that leaves has others beside it; a single one would only be away for longer."""
+    spec = orchestrator.spec
+    if spec.server.shutdown_delay is not None or spec.database is None or spec.database.driver == "SQLite":
+        return orchestrator
+    server = spec.server.model_copy(update={"shutdown_delay": _SHUTDOWN_DELAY})
+    return orchestrator.model_copy(update={"spec": spec.model_copy(update={"server": server})})
+
+
 @dataclass
 class _Wanted:
-    """Manifests in the order in which they are applied."""
+    """Manifests in the order in which they are applied. `is_all`: what is not among them is not wanted.
+
+    `fewest`: proxies that a new fleet starts with, where an autoscaler decides later.
+    """
 
     manifests: list[Object] = field(default_factory=list)
+    missing: tuple[str, ...] = ()
+    is_all: bool = False
+    fewest: int = 1
 
-    def add(self, manifest: Object | None) -> None:
-        if manifest is not None:
-            self.manifests.append(manifest)
+    def add(self, children: Children) -> None:
+        self.manifests += children.manifests
+        self.missing += children.missing
 
 
 def _wanted(
     observed: Observed, reading: Reading, orchestrator: S3Orchestrator, compilation: Compilation, credentials: Credentials
-) -> _Wanted | None:
-    """None when the orchestrator itself is refused: then what is there stays as it is."""
+) -> _Wanted:
+    """Where the orchestrator itself is refused, what is there stays as it is. Raises TooLarge."""
     key, config, wanted = observed.key, compilation.config, _Wanted()
     owner = reading.raw[_ref(orchestrator)]
+    # Even before anything can be compiled: it makes the Secret that is waited for.
+    if certificate := build_certificate(key, owner, orchestrator):
+        wanted.add(usable([certificate], observed.unusable))
     if config is None:
-        return None
-    values: Mapping[SecretRef, str] = compilation.secret_values
+        return wanted
     token = admin_token_in(observed.live.get(Ref("Secret", key.namespace, admin_name(key))))
-    wanted.add(build_service_account(key, owner))
-    wanted.add(build_admin_secret(key, owner, token))
-    wanted.add(build_config_secret(key, owner, config, values))
-    wanted.add(build_volume_claim(key, orchestrator))
-    wanted.add(build_proxy_deployment(key, owner, orchestrator, config, values, token, observed.image))
-    wanted.add(build_proxy_service(key, owner))
-    wanted.add(build_disruption_budget(key, owner, orchestrator))
+    values: Mapping[SecretRef, str] = compilation.secret_values
+    blueprint = Blueprint(key, owner, orchestrator, config, values, token, observed.image, restart_stamp(observed))
+    wanted.add(children_of(blueprint, observed))
+    wanted.is_all, wanted.fewest = True, orchestrator.spec.proxy.autoscaling.min_replicas
     rejected = {Ref(one.kind, one.namespace, one.name) for one in compilation.rejections}
     ca = authority_of(orchestrator, reading.secrets)
     for bucket in sorted(reading.buckets, key=_ref):
         if _ref(bucket) not in rejected:
             bucket_owner = reading.raw[_ref(bucket)]
             for one in credentials.generated[_ref(bucket)]:
-                wanted.add(build_application_secret(key, bucket_owner, bucket, one, config, ca))
-            wanted.add(build_application_config(key, bucket_owner, bucket, config, ca))
+                if secret := build_application_secret(key, bucket_owner, bucket, one, orchestrator, ca):
+                    wanted.manifests.append(secret)
+            wanted.manifests.append(build_application_config(key, bucket_owner, bucket, orchestrator, ca))
     return wanted
 
 
-def _towards(
-    observed: Observed, reading: Reading, compilation: Compilation, credentials: Credentials, wanted: _Wanted | None
-) -> list[Action]:
-    actions: list[Action] = []
-    manifests = wanted.manifests if wanted else []
-    left_over = {ref_of(manifest): observed.live[ref_of(manifest)] for manifest in manifests if _is_left_over(manifest, observed)}
-    foreign = [manifest for manifest in manifests if ref_of(manifest) not in left_over and _is_foreign(manifest, observed)]
+def _towards(observed: Observed, reading: Reading, compilation: Compilation, credentials: Credentials, wanted: _Wanted) -> list[Action]:
+    left_over = {ref_of(manifest): observed.live[ref_of(manifest)] for manifest in wanted.manifests if _is_left_over(manifest, observed)}
+    foreign = [manifest for manifest in wanted.manifests if ref_of(manifest) not in left_over and _is_foreign(manifest, observed)]
     conflicts = {ref_of(manifest): controller_of(manifest) for manifest in foreign}
-    for manifest in manifests:
-        ref = ref_of(manifest)
+    gone = _no_longer_wanted(observed, reading, {ref_of(manifest) for manifest in wanted.manifests}, compilation) if wanted.is_all else []
+    # First, or it would go on to decide what is ours to decide again.
+    actions: list[Action] = [one for one in gone if one.ref.kind == "HorizontalPodAutoscaler"]
+    for manifest in wanted.manifests:
+        ref, live = ref_of(manifest), observed.live.get(ref_of(manifest))
         if ref in conflicts or (ref.kind == "Deployment" and _mounted_names(observed.key) & conflicts.keys()):
             continue
         if ref in left_over:
             # It cannot have two owners. What was in it is in the registry by now.
             actions.append(Delete(ref, left_over[ref]["metadata"]["uid"]))
-        if why := difference(manifest, None if ref in left_over else observed.live.get(ref)):
-            actions.append(Ensure(manifest, why))
-    if wanted is not None:
-        actions += _no_longer_wanted(observed, reading, {ref_of(manifest) for manifest in wanted.manifests}, compilation)
-    return [*actions, *statuses(observed, reading, Findings(compilation, conflicts, credentials.generated))]
+            live = None
+        if why := difference(manifest, live):
+            actions += steps(manifest, live, why, wanted.fewest) if ref == deployment_ref(observed.key) else [Ensure(manifest, why)]
+    actions += [one for one in gone if one not in actions]
+    endpoint = endpoint_of(observed.key, reading.orchestrator) if reading.orchestrator else ""
+    findings = Findings(compilation, conflicts, credentials.generated, wanted.missing, endpoint)
+    return [*actions, *statuses(observed, reading, findings)]
 
 
 def _mounted_names(key: Key) -> set[Ref]:
@@ -157,21 +187,7 @@ def _mounted_names(key: Key) -> set[Ref]:
 def _no_longer_wanted(observed: Observed, reading: Reading, wanted: set[Ref], compilation: Compilation) -> list[Delete]:
     """Children of what is here and served. A rejected bucket keeps what its application has mounted: it may be served again."""
     rejected = {Ref(one.kind, one.namespace, one.name) for one in compilation.rejections}
-    owners = {document["metadata"]["uid"] for ref, document in reading.raw.items() if ref not in rejected}
-    return [
-        Delete(ref, document["metadata"]["uid"])
-        for ref, document in sorted(observed.live.items())
-        if ref not in wanted
-        and controller_of(document) in owners
-        and _was_applied(document)
-        and "deletionTimestamp" not in document["metadata"]
-    ]
-
-
-def _was_applied(document: Object) -> bool:
-    """By us: ReplicaSets and the like have the same labels and another controller; this is the last guard before something is deleted."""
-    metadata = document["metadata"]
-    return (metadata.get("labels") or {}).get(MANAGED_BY) == MANAGER and APPLIED in (metadata.get("annotations") or {})
+    return leftovers(observed, {document["metadata"]["uid"] for ref, document in reading.raw.items() if ref not in rejected}, wanted)
 
 
 def _is_left_over(manifest: Object, observed: Observed) -> bool:

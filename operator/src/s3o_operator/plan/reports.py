@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from s3o_crds.compile import Compilation, Rejection
 from s3o_crds.v1alpha1 import StorageBackend, VirtualBucket
 from s3o_operator.plan.actions import SetStatus
+from s3o_operator.plan.children import extras_fact
 from s3o_operator.plan.conditions import Fact, Verdict, conditions, refused, waiting
 from s3o_operator.plan.credentials import Generated
 from s3o_operator.plan.drift import holds
 from s3o_operator.plan.health import backend_facts, backend_verdict, database_ready, degraded
 from s3o_operator.plan.manifests.labels import proxy_name, selector
-from s3o_operator.plan.manifests.service import endpoint_of
 from s3o_operator.plan.observed import Object, Observed, Ref, ref_of
 from s3o_operator.plan.reading import Reading
+from s3o_operator.plan.rollout import Rollout, rollout_of, workers_of
 from s3o_operator.plan.rotation import invalid_triggers, kept, reported
 from s3o_operator.plan.standing import access_restricted
 from s3o_operator.plan.sync import Since, Sync
@@ -29,26 +30,13 @@ class Findings:
     compilation: Compilation | None = None
     conflicts: Mapping[Ref, str] = field(default_factory=dict)
     generated: Mapping[Ref, tuple[Generated, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Fleet:
-    """The proxies, as the Deployment's status tells."""
-
-    wanted: int = 0
-    available: int = 0
-    settled: bool = False
-    """Whether all of the newest template run, and no other."""
-    stuck: str = ""
-    """Why Kubernetes gave up on the rollout."""
-
-    @property
-    def summary(self) -> str:
-        return f"{self.available}/{self.wanted}"
+    missing: tuple[str, ...] = ()
+    """What is wanted and cannot be made here, in words."""
+    endpoint: str = ""
 
 
 def statuses(observed: Observed, reading: Reading, findings: Findings) -> Iterator[SetStatus]:
-    fleet, sync = _fleet(observed), Sync(observed, findings.compilation)
+    fleet, sync = rollout_of(observed, proxy_name(observed.key)), Sync(observed, findings.compilation)
     counts: dict[str, list[bool]] = {"StorageBackend": [], "VirtualBucket": []}
     parts: list[SetStatus] = []
     parsed: list[StorageBackend | VirtualBucket] = [*reading.backends, *reading.buckets]
@@ -73,17 +61,6 @@ def _differs(wanted: Object, live: Object) -> bool:
     return bool(live.keys() - wanted.keys()) or not holds(wanted, live)
 
 
-def _fleet(observed: Observed) -> _Fleet:
-    deployment = observed.live.get(Ref("Deployment", observed.key.namespace, proxy_name(observed.key)))
-    if deployment is None:
-        return _Fleet()
-    status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
-    counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
-    seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
-    gave_up = [one for one in status.get("conditions") or [] if one["type"] == "Progressing" and one["status"] == "False"]
-    return _Fleet(wanted, counts[2], seen and counts == [wanted] * 3, gave_up[0].get("message", "") if gave_up else "")
-
-
 def _verdict(
     ref: Ref,
     resource: Object,
@@ -92,7 +69,7 @@ def _verdict(
     observed: Observed,
     reading: Reading,
     findings: Findings,
-    fleet: _Fleet,
+    fleet: Rollout,
     sync: Sync,
 ) -> Verdict:
     if rejection := _rejection_of(ref, reading, findings):
@@ -139,7 +116,7 @@ def _part_status(
         status["phase"] = "Bound" if verdict.ready else status["phase"]
         config = findings.compilation.config if findings.compilation else None
         if verdict.accepted and config is not None:
-            status |= {"bucketName": model.bucket_name, "endpoint": endpoint_of(observed.key, config), "configMapName": model.name}
+            status |= {"bucketName": model.bucket_name, "endpoint": findings.endpoint, "configMapName": model.name}
             status |= {"secretName": generated[0].secret.name, "credentials": reported(generated, observed.now)} if generated else {}
     usage = _part_usage(model, (resource.get("status") or {}).get("usage"), observed)
     return status | ({"usage": usage} if usage else {})
@@ -156,7 +133,7 @@ def _part_usage(model: StorageBackend | VirtualBucket | None, before: Object | N
 
 
 def _orchestrator_status(
-    observed: Observed, reading: Reading, findings: Findings, fleet: _Fleet, sync: Sync, counts: Mapping[str, list[bool]]
+    observed: Observed, reading: Reading, findings: Findings, fleet: Rollout, sync: Sync, counts: Mapping[str, list[bool]]
 ) -> Object:
     resource = observed.orchestrator or {}
     before = resource.get("status") or {}
@@ -167,7 +144,7 @@ def _orchestrator_status(
         "phase": phase,
         "proxy": {
             "replicas": fleet.wanted,
-            "selector": ",".join(f"{name}={value}" for name, value in sorted(selector(observed.key).items())),
+            "selector": ",".join(f"{name}={value}" for name, value in sorted(selector(observed.key, "proxy").items())),
             "configUpToDateReplicas": sync.up_to_date(),
             "summary": fleet.summary,
         },
@@ -178,37 +155,47 @@ def _orchestrator_status(
             verdict,
             observed.now,
             reconciling=_at_work(verdict, fleet, beside),
-            beside=[*beside, degraded(verdict, phase, beside), *access_restricted(observed, reading.orchestrator)],
+            beside=[
+                *beside,
+                degraded(verdict, phase, beside),
+                *access_restricted(observed, reading.orchestrator),
+                extras_fact(findings.missing),
+            ],
         ),
     }
+    if (workers := workers_of(observed, reading)).wanted:
+        status["worker"] = {"replicas": workers.wanted, "summary": workers.summary}
     config = findings.compilation.config if findings.compilation else None
     if config is not None:
         status["config"] = {"generation": config.generation, "digest": config.digest}
-        status["endpoint"] = endpoint_of(observed.key, config)
+        status["endpoint"] = findings.endpoint
     kept = {name: before[name] for name in ("config", "endpoint", "usage") if name in before}
     if report := counting_report(observed):
         status["usage"] = total_usage(report.backends.values(), before.get("usage"), observed.now)
     return kept | status
 
 
-def _at_work(verdict: Verdict, fleet: _Fleet, beside: list[Fact]) -> bool:
+def _at_work(verdict: Verdict, fleet: Rollout, beside: list[Fact]) -> bool:
     """Also while a change is on its way to the proxies, which serve meanwhile."""
     on_its_way = any(fact.type == "ConfigInSync" and fact.holds is False for fact in beside)
     return not verdict.stalled and not (verdict.ready and fleet.settled and not on_its_way)
 
 
-def _orchestrator_verdict(observed: Observed, reading: Reading, findings: Findings, fleet: _Fleet, sync: Sync) -> tuple[Verdict, str]:
+def _orchestrator_verdict(observed: Observed, reading: Reading, findings: Findings, fleet: Rollout, sync: Sync) -> tuple[Verdict, str]:
     ref = Ref("S3Orchestrator", *observed.key)
     if "deletionTimestamp" in (observed.orchestrator or {"metadata": {}})["metadata"]:
         return waiting("Deleting", "it is being deleted"), "Deleting"
     if rejection := _rejection_of(ref, reading, findings):
-        return refused(rejection.reason, rejection.message), "Pending" if not fleet.available else "Degraded"
+        # An issuer needs its time, and nobody need act.
+        verdict = waiting if rejection.reason == "CertificatePending" else refused
+        return verdict(rejection.reason, rejection.message), "Pending" if not fleet.available else "Degraded"
     own = (observed.orchestrator or {"metadata": {"uid": ""}})["metadata"]["uid"]
     conflicts = [str(child) for child, owner in sorted(findings.conflicts.items()) if owner in ("", own)]
+    workers = workers_of(observed, reading)
     problems = [
         ("ApplyFailed", "; ".join(observed.failures)),
         ("NameConflict", _not_ours(conflicts) if conflicts else ""),
-        ("RolloutStuck", fleet.stuck),
+        ("RolloutStuck", fleet.stuck or workers.stuck),
         # While a rollout is under way, those that leave may well refuse what only their successors can take.
         ("ConfigRefused", sync.refusal() if fleet.settled else ""),
     ]
@@ -220,6 +207,8 @@ def _orchestrator_verdict(observed: Observed, reading: Reading, findings: Findin
         return Verdict(ready=True, reason="ScaledToZero", message="no proxy is wanted, and none runs"), "Ready"
     if fleet.available < fleet.wanted or not fleet.wanted:
         return waiting("ProxiesNotReady", f"{fleet.summary} proxies are available"), "Degraded" if fleet.available else "Deploying"
+    if workers.available < workers.wanted:
+        return waiting("WorkersNotReady", f"{workers.summary} workers are available"), "Degraded"
     message = f"{fleet.summary} proxies are available"
     return Verdict(ready=True, reason="ProxiesReady", message=message), "Ready" if fleet.settled else "Deploying"
 

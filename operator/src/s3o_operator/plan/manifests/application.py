@@ -10,11 +10,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 
-from s3o_crds.compiled import FleetConfig
 from s3o_crds.parse import Secret
+from s3o_crds.resolve import certificate_secret
 from s3o_crds.v1alpha1 import S3Orchestrator, VirtualBucket
 from s3o_operator.plan.credentials import Generated
-from s3o_operator.plan.manifests.deployment import PORT
 from s3o_operator.plan.manifests.labels import CREDENTIAL, child
 from s3o_operator.plan.manifests.service import endpoint_of, host_of
 from s3o_operator.plan.observed import Key, Object
@@ -24,13 +23,15 @@ from s3o_operator.plan.registry import AWS_KEYS, COSI_KEYS, TOKEN_KEY, KeyPair
 def authority_of(orchestrator: S3Orchestrator, secrets: Iterable[Secret]) -> str:
     """The authority of the endpoint's certificate, in PEM, where its Secret holds it, as those of cert-manager do; else nothing."""
     tls = orchestrator.spec.server.tls
-    named = [one for one in secrets if tls and (one.namespace, one.name) == (orchestrator.namespace, tls.secret_name)]
+    named = [
+        one for one in secrets if tls and (one.namespace, one.name) == (orchestrator.namespace, certificate_secret(orchestrator.name, tls))
+    ]
     authority = named[0].values.get("ca.crt", b"") if named else b""
     return authority.decode() if authority.isascii() else ""
 
 
 def build_application_secret(
-    key: Key, owner: Object, bucket: VirtualBucket, generated: Generated, config: FleetConfig, ca: str
+    key: Key, owner: Object, bucket: VirtualBucket, generated: Generated, orchestrator: S3Orchestrator, ca: str
 ) -> Object | None:
     """None without a key. `ca`: the authority of the endpoint's certificate."""
     template = generated.template
@@ -42,7 +43,7 @@ def build_application_secret(
         values[TOKEN_KEY] = pair.secret_access_key
     else:
         values |= _aws(pair) if template.keys in ("AWS", "Both") else {}
-        values |= _cosi(key, bucket, pair, config, ca) if template.keys in ("COSI", "Both") else {}
+        values |= _cosi(key, bucket, pair, orchestrator, ca) if template.keys in ("COSI", "Both") else {}
     return child(
         key,
         "v1",
@@ -62,28 +63,28 @@ def _aws(pair: KeyPair) -> dict[str, str]:
     return dict(zip(AWS_KEYS, (pair.access_key_id, pair.secret_access_key), strict=True)) | {"credentials": shared}
 
 
-def _cosi(key: Key, bucket: VirtualBucket, pair: KeyPair, config: FleetConfig, ca: str) -> dict[str, str]:
+def _cosi(key: Key, bucket: VirtualBucket, pair: KeyPair, orchestrator: S3Orchestrator, ca: str) -> dict[str, str]:
     return dict(zip(COSI_KEYS, (pair.access_key_id, pair.secret_access_key), strict=True)) | {
         "COSI_PROTOCOL": "S3",
         "COSI_S3_BUCKET_ID": bucket.bucket_name,
-        "COSI_S3_ENDPOINT": endpoint_of(key, config),
-        "COSI_S3_REGION": config.server.region,
+        "COSI_S3_ENDPOINT": endpoint_of(key, orchestrator),
+        "COSI_S3_REGION": orchestrator.spec.server.region,
         "COSI_S3_ADDRESSING_STYLE": "path",
         **({"COSI_CERTIFICATE_AUTHORITY": ca} if ca else {}),
     }
 
 
-def build_application_config(key: Key, owner: Object, bucket: VirtualBucket, config: FleetConfig, ca: str) -> Object:
+def build_application_config(key: Key, owner: Object, bucket: VirtualBucket, orchestrator: S3Orchestrator, ca: str) -> Object:
     """`ca`: as in the Secret. As CA_CERTIFICATE, since each key must be the name of a variable, too."""
     data = {
         "BUCKET_HOST": host_of(key),
-        "BUCKET_PORT": str(PORT),
+        "BUCKET_PORT": str(orchestrator.spec.service.port),
         "BUCKET_NAME": bucket.bucket_name,
-        "BUCKET_REGION": config.server.region,
+        "BUCKET_REGION": orchestrator.spec.server.region,
         "BUCKET_SUBREGION": "",
-        "AWS_ENDPOINT_URL_S3": endpoint_of(key, config),
-        "AWS_REGION": config.server.region,
-        "AWS_DEFAULT_REGION": config.server.region,
+        "AWS_ENDPOINT_URL_S3": endpoint_of(key, orchestrator),
+        "AWS_REGION": orchestrator.spec.server.region,
+        "AWS_DEFAULT_REGION": orchestrator.spec.server.region,
         "S3_FORCE_PATH_STYLE": "true",
         **({"CA_CERTIFICATE": ca} if ca else {}),
     }

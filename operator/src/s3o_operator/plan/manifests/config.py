@@ -1,24 +1,47 @@
-"""The Secret that the proxies mount: the configuration, and the secret values that it names. Same input, same bytes."""
+"""The Secrets that make a directory of a proxy: the hot configuration in one or more, and the static part. Same input, same bytes."""
 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 
-from s3o_crds.compiled import FleetConfig, SecretRef
+from s3o_crds.compiled import FleetConfig
 from s3o_crds.digest import canonical_json
-from s3o_operator.plan.manifests.labels import annotated, child, config_name
+from s3o_crds.layout import Files, split, static_part
+from s3o_operator.plan.manifests.blueprint import Blueprint
+from s3o_operator.plan.manifests.labels import child, config_name, digest, part_name
 from s3o_operator.plan.observed import Key, Object
 
 GENERATION = "s3orchestrator.io/config-generation"
 DIGEST = "s3orchestrator.io/config-digest"
 
 
-def build_config_secret(key: Key, owner: Object, config: FleetConfig, values: Mapping[SecretRef, str]) -> Object:
-    files = {"config.json": config.model_dump(mode="json", by_alias=True), "secrets.json": dict(values)}
+def build_config_secrets(blueprint: Blueprint) -> list[Object]:
+    """The parts, and then the head, whose digest covers them. Raises TooLarge."""
+    key, config = blueprint.key, blueprint.config
+    head, *parts = split(config, blueprint.values)
+    secrets = [_secret(blueprint, part_name(key, number), files) for number, files in enumerate(parts, 1)]
+    marks = {GENERATION: str(config.generation), DIGEST: config.digest}
+    return [*secrets, _secret(blueprint, config_name(key), head, marks)]
+
+
+def build_static_secret(blueprint: Blueprint) -> Object:
+    """Named by what it holds, and never changed: pods of a former template keep, and roll back to, the one that they were started with."""
+    return _secret(blueprint, static_name(blueprint), static_part(blueprint.config, blueprint.values)) | {"immutable": True}
+
+
+def static_name(blueprint: Blueprint) -> str:
+    return f"{blueprint.key.name}-static-{digest(static_part(blueprint.config, blueprint.values))[:10]}"
+
+
+def is_static(key: Key, name: str) -> bool:
+    return re.fullmatch(re.escape(f"{key.name}-static-") + "[0-9a-f]{10}", name) is not None
+
+
+def _secret(blueprint: Blueprint, name: str, files: Files, annotations: Mapping[str, str] | None = None) -> Object:
     data = {name: base64.b64encode(canonical_json(content)).decode() for name, content in files.items()}
-    secret = child(key, "v1", "Secret", config_name(key), owner, type="Opaque", data=data)
-    return annotated(secret, {GENERATION: str(config.generation), DIGEST: config.digest})
+    return child(blueprint.key, "v1", "Secret", name, blueprint.owner, annotations=annotations, type="Opaque", data=data)
 
 
 def previous_config(name: str, secret: Object | None, reported: Object) -> FleetConfig | None:
@@ -27,8 +50,8 @@ def previous_config(name: str, secret: Object | None, reported: Object) -> Fleet
     Both are kept, so that deleting either never leads back to a number that a proxy has already passed.
     """
     annotations = ((secret or {}).get("metadata") or {}).get("annotations") or {}
-    written, digest = annotations.get(GENERATION, ""), annotations.get(DIGEST, "")
-    known = [(int(written), digest)] if written.isdecimal() else []
+    written, written_digest = annotations.get(GENERATION, ""), annotations.get(DIGEST, "")
+    known = [(int(written), written_digest)] if written.isdecimal() else []
     if isinstance(generation := reported.get("generation"), int):
         known.append((generation, str(reported.get("digest", ""))))
     if not known:

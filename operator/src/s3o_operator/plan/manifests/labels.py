@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from s3o_operator.plan.observed import Key, Object, Ref
 
@@ -24,6 +24,9 @@ APPLIED = "s3orchestrator.io/applied"
 """Annotation: digest of the manifest that was applied last. A field that is no longer wanted shows here, and nowhere else."""
 
 
+Component = Literal["proxy", "worker"]
+
+
 def config_name(key: Key) -> str:
     return f"{key.name}-config"
 
@@ -40,13 +43,22 @@ def proxy_name(key: Key) -> str:
     return f"{key.name}-proxy"
 
 
+def worker_name(key: Key) -> str:
+    return f"{key.name}-worker"
+
+
+def part_name(key: Key, number: int) -> str:
+    """Of the hot configuration, from 1; the head is `config_name`."""
+    return f"{config_name(key)}-{number}"
+
+
 def data_name(key: Key) -> str:
     return f"{key.name}-data"
 
 
-def selector(key: Key) -> dict[str, str]:
+def selector(key: Key, component: Component) -> dict[str, str]:
     """Immutable in a Deployment: never add to it."""
-    return {NAME: APPLICATION, INSTANCE: key.name, COMPONENT: "proxy"}
+    return {NAME: APPLICATION, INSTANCE: key.name, COMPONENT: component}
 
 
 def child(
@@ -83,9 +95,12 @@ def key_of_child(document: Object) -> Key | None:
     return Key(labels.get(ORCHESTRATOR_NAMESPACE) or metadata.get("namespace", ""), name) if name else None
 
 
-def annotated(document: Object, annotations: dict[str, str]) -> Object:
+def annotated(document: Object, annotations: Mapping[str, str]) -> Object:
+    """The mark of what was applied covers them: one that is no longer wanted must show."""
     metadata = document["metadata"]
-    return {**document, "metadata": {**metadata, "annotations": {**metadata["annotations"], **annotations}}}
+    own = {name: value for name, value in metadata["annotations"].items() if name != APPLIED}
+    changed = {**document, "metadata": {**metadata, "annotations": {**own, **annotations}}}
+    return {**changed, "metadata": {**metadata, "annotations": {**own, **annotations, APPLIED: digest(changed)}}}
 
 
 def digest(document: object) -> str:

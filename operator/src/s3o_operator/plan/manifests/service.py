@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from s3o_crds.compiled import FleetConfig
-from s3o_operator.plan.manifests.deployment import PORT
+from s3o_crds.v1alpha1 import S3Orchestrator
+from s3o_operator.plan.manifests.blueprint import Blueprint
 from s3o_operator.plan.manifests.labels import child, selector
 from s3o_operator.plan.observed import Key, Object
 
 
-def build_proxy_service(key: Key, owner: Object) -> Object:
-    port = {"name": "s3", "port": PORT, "protocol": "TCP", "targetPort": "s3"}
-    return child(key, "v1", "Service", key.name, owner, spec={"type": "ClusterIP", "selector": selector(key), "ports": [port]})
+def build_proxy_service(blueprint: Blueprint) -> Object:
+    key, service = blueprint.key, blueprint.orchestrator.spec.service
+    spec: Object = {
+        "type": service.type,
+        "selector": selector(key, "proxy"),
+        "ports": [{"name": "s3", "port": service.port, "protocol": "TCP", "targetPort": "s3"}],
+    }
+    if service.load_balancer_class:
+        spec["loadBalancerClass"] = service.load_balancer_class
+    if service.traffic_distribution:
+        spec["trafficDistribution"] = service.traffic_distribution
+    return child(key, "v1", "Service", key.name, blueprint.owner, annotations=service.annotations, spec=spec)
 
 
 def host_of(key: Key) -> str:
     return f"{key.name}.{key.namespace}.svc"
 
 
-def endpoint_of(key: Key, config: FleetConfig) -> str:
-    return f"{'https' if config.server.tls else 'http'}://{host_of(key)}:{PORT}"
+def endpoint_of(key: Key, orchestrator: S3Orchestrator) -> str:
+    spec = orchestrator.spec
+    return f"{'https' if spec.server.tls else 'http'}://{host_of(key)}:{spec.service.port}"

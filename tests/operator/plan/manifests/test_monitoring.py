@@ -1,0 +1,34 @@
+"""Alerts ask for metrics that exist, and the scrape reaches proxies and workers."""
+
+from __future__ import annotations
+
+import re
+
+from tests.support import resources
+from tests.support.blueprints import made, one
+from tests.support.operator_fields import SMALL
+from tests.support.repository import ROOT
+
+ON = {"monitoring": {"podMonitor": {"enabled": True}, "prometheusRule": {"enabled": True, "labels": {"release": "p"}}}}
+
+
+def test_every_metric_of_an_alert_is_one_that_proxies_have() -> None:
+    rule = one(made(SMALL | ON), "PrometheusRule")
+    (group,) = rule["spec"]["groups"]
+    documented = (ROOT / "docs" / "reference" / "metrics.md").read_text()
+    for alert in group["rules"]:
+        named = set(re.findall(r"s3o_[a-z0-9_]+", alert["expr"]))
+        assert named, alert
+        assert not [name for name in named if f"`{name}`" not in documented], alert
+        assert 'namespace="default",pod=~"main-(proxy|worker)-.*"' in alert["expr"]
+        assert "PODS" not in alert["expr"]
+    assert rule["metadata"]["labels"]["release"] == "p"
+
+
+def test_each_pod_of_the_orchestrator_is_scraped() -> None:
+    spec = one(made(SMALL | ON), "PodMonitor")["spec"]
+    assert spec["selector"]["matchLabels"] == {"app.kubernetes.io/name": "s3-orchestrator", "app.kubernetes.io/instance": "main"}
+    assert spec["podMetricsEndpoints"] == [{"port": "s3", "path": "/metrics", "interval": "30s"}]
+    secret = resources.secret("cert", **{"tls.crt": "-----BEGIN CERTIFICATE-----", "tls.key": "-----BEGIN PRIVATE KEY-----"})
+    tls = one(made(SMALL | ON | {"server": {"tls": {"secretName": "cert"}}}, secrets=[secret]), "PodMonitor")
+    assert tls["spec"]["podMetricsEndpoints"][0]["scheme"] == "https"
