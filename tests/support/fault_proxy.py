@@ -211,7 +211,7 @@ class FaultProxy:
             await self._carry_out(asked)
 
     async def _carry_out(self, asked: web.BaseRequest) -> tuple[int, dict[str, str], bytes]:
-        body = await asked.content.read()
+        body = await asked.content.read() or None  # an empty one would be given a type, which the API server refuses
         async with self._session.request(asked.method, self._upstream + asked.raw_path, data=body, headers=_forwarded(asked)) as answer:
             kept = {name: answer.headers[name] for name in ("Content-Type", "Retry-After") if name in answer.headers}
             return answer.status, kept, await answer.read()

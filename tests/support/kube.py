@@ -117,10 +117,22 @@ def cluster() -> Iterator[Cluster]:
         )
         trusted = ssl.create_default_context(cafile=str(certificate))
         base, who = f"https://127.0.0.1:{api_port}", {"Authorization": f"Bearer {token}"}
-        api = stack.enter_context(httpx.Client(base_url=base, headers=who, verify=trusted, trust_env=False, timeout=30))
+        transport = _Patient(verify=trusted)
+        api = stack.enter_context(httpx.Client(base_url=base, headers=who, transport=transport, trust_env=False, timeout=30))
         running = Cluster(kubeconfig, assets, folder / "kube-apiserver.log", api)
         _wait_until_ready(running, server)
         yield running
+
+
+class _Patient(httpx.HTTPTransport):
+    """Asks again after a 429, as kubectl does: the API server says that of a new kind until its cache is filled."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        deadline = time.monotonic() + _START_S
+        while (response := super().handle_request(request)).status_code == 429 and time.monotonic() < deadline:
+            response.close()
+            time.sleep(0.2)  # the server names a second, which is long for tests
+        return response
 
 
 def find_assets(environment: Mapping[str, str]) -> Path:

@@ -4,6 +4,7 @@ made of secrets, is replaced by its meaning."""
 from __future__ import annotations
 
 import base64
+import difflib
 import json
 import re
 from typing import Any
@@ -25,6 +26,15 @@ def children(namespace: Namespace) -> dict[str, str]:
                 made[f"{kind} {item['metadata']['name']}"] = item
     secrets = _secret_values([document for name, document in made.items() if name.startswith("Secret ")])
     return {name: _text(_plain(document, secrets), namespace.name) for name, document in sorted(made.items())}
+
+
+def differences(before: dict[str, str], after: dict[str, str]) -> str:
+    """For people; empty when there are none."""
+    lines: list[str] = []
+    for name in sorted(before.keys() | after.keys()):
+        first, second = (one.get(name, "(not there)").splitlines() for one in (before, after))
+        lines += difflib.unified_diff(first, second, f"{name} before", f"{name} after", n=1, lineterm="")
+    return "\n".join(lines)
 
 
 def reports(namespace: Namespace) -> dict[str, str]:
