@@ -16,6 +16,7 @@ import time
 
 import kopf
 
+from s3o_operator.apply.announce import Announcer
 from s3o_operator.fleet.client import AdminClient
 from s3o_operator.fleet.watch import FleetWatch
 from s3o_operator.handlers.events import make_registry
@@ -47,6 +48,7 @@ class Process:
         self.settings = settings
         self.kube = kube
         self.stop = asyncio.Event()
+        self.leads = False
         self.metrics = Metrics()
         self.cache = Cache()
         self.queue = WorkQueue(time.monotonic, calm_s=_CALM_S)
@@ -55,8 +57,17 @@ class Process:
         self.resync = Resync(kube, self.intake, settings.watched_namespace, settings.resync_s, time.monotonic)
         self.client = AdminClient(self.metrics)
         self.fleet = FleetWatch(self.client, self.cache, self.queue, time.monotonic)
-        self.reconciler = Reconciler(kube, self.cache, self.queue, self.metrics, self.fleet, settings.image, self.optional.unusable)
+        self.announcer = Announcer(kube, self.metrics, socket.gethostname())
+        self.reconciler = Reconciler(
+            kube, self.cache, self.queue, self.metrics, self.fleet, self.announcer, settings.image, self.optional.unusable
+        )
         self.metrics.queue_keys.set_function(lambda: len(self.queue))
+
+    def unready(self) -> str:
+        """Why it does not do its part yet, or nothing. A follower's part is to stand by."""
+        if self.leads and not self.resync.has_listed:
+            return "it leads, and has not listed everything yet"
+        return self.trouble()
 
     def trouble(self) -> str:
         """Why the process should be replaced, or nothing. A follower has none."""
@@ -69,6 +80,7 @@ class Process:
     async def lead(self) -> None:
         """Until cancelled. Raises when the watches break."""
         self.metrics.leader.set(1)
+        self.leads = True
         await self.optional.look()
         await self.resync.once()
         self.metrics.last_resync.set_to_current_time()
@@ -77,6 +89,7 @@ class Process:
             tasks.create_task(self.resync.run())
             tasks.create_task(self.fleet.run())
             tasks.create_task(self.optional.run())
+            tasks.create_task(self.announcer.run())
             for _ in range(_WORKERS):
                 tasks.create_task(self.reconciler.run())
 
@@ -102,7 +115,7 @@ async def run(settings: Settings) -> int:
     process = Process(kube, settings)
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, process.stop.set)
-    health = await serve_health(*settings.listen, process.trouble, process.metrics)
+    health = await serve_health(*settings.listen, process.trouble, process.unready, process.metrics)
     try:
         await check(kube, settings)
         return await _follow_and_lead(process)

@@ -15,6 +15,7 @@ class Metrics:
             "s3o_operator_fleet_calls", "Calls to pods, by how they ended", ["call", "outcome"], registry=self.registry
         )
         self.fleet_call_seconds = Histogram("s3o_operator_fleet_call_seconds", "Time of one call to a pod", registry=self.registry)
+        self.events = Counter("s3o_operator_events", "Events, by what became of them", ["outcome"], registry=self.registry)
         self.queue_keys = Gauge("s3o_operator_queue_keys", "Keys that wait", registry=self.registry)
         self.leader = Gauge("s3o_operator_leader", "1 on the replica that leads", registry=self.registry)
         self.last_resync = Gauge("s3o_operator_last_resync_timestamp_seconds", "When everything was last listed", registry=self.registry)

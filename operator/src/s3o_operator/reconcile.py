@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from s3o_operator.apply.announce import Announcer
 from s3o_operator.apply.apply import apply
 from s3o_operator.fleet.watch import FleetWatch
 from s3o_operator.kube.client import Kube
@@ -14,7 +15,8 @@ from s3o_operator.kube.errors import KubeError
 from s3o_operator.metrics import Metrics
 from s3o_operator.observe.cache import Cache
 from s3o_operator.observe.cluster import observe
-from s3o_operator.plan.actions import Action
+from s3o_operator.plan.actions import Action, Plan
+from s3o_operator.plan.happenings import concerned, happenings
 from s3o_operator.plan.observed import Key
 from s3o_operator.plan.planner import plan
 from s3o_operator.queue import WorkQueue
@@ -36,6 +38,7 @@ class Reconciler:
         queue: WorkQueue,
         metrics: Metrics,
         fleet: FleetWatch,
+        announcer: Announcer,
         image: str,
         unusable: Mapping[str, str],
     ) -> None:
@@ -44,6 +47,7 @@ class Reconciler:
         self._queue = queue
         self._metrics = metrics
         self._fleet = fleet
+        self._announcer = announcer
         self._image = image
         self._unusable = unusable
 
@@ -87,7 +91,8 @@ class Reconciler:
             if planned == before:
                 raise Refused(f"what was done did not help: {type(planned.actions[0]).__name__} is wanted again")
             before = planned
-            outcome = await apply(planned.statuses() if failures else planned, self._kube, self._cache, self._progress)
+            now = planned.statuses() if failures else planned
+            outcome = await apply(now, self._kube, self._cache, self._progress_of(now))
             if failures:
                 raise Refused("; ".join(failures))
             failures = outcome.failures
@@ -95,5 +100,13 @@ class Reconciler:
                 return planned.due
         raise Refused(f"{_MOST_PLANS} plans did not settle it")
 
-    def _progress(self, action: Action) -> None:
-        self._metrics.writes.labels(type(action).__name__).inc()
+    def _progress_of(self, planned: Plan) -> Callable[[Action], None]:
+        """Counts what is carried out, and tells it: of a status, what it changes of the one that stands there now."""
+        refs = [ref for action in planned.actions for ref in concerned(action)]
+        before = {ref: resource for ref in refs if (resource := self._cache.get(ref))}
+
+        def progress(action: Action) -> None:
+            self._metrics.writes.labels(type(action).__name__).inc()
+            self._announcer.tell(happenings(action, before, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")))
+
+        return progress

@@ -50,6 +50,11 @@ class Resync:
                 _LOG.warning("cannot list everything: %s", error)
                 pause = min(self._period_s, _AFTER_FAILURE_S)
 
+    @property
+    def has_listed(self) -> bool:
+        """Everything, once."""
+        return self._last is not None
+
     def age_s(self) -> float:
         """Since the last whole one."""
         return 0.0 if self._last is None else self._now() - self._last

@@ -64,9 +64,10 @@ OPTIONAL = (
 NAMESPACE = Kind("Namespace", "", "v1", "namespaces", verbs=_READ)
 """Not part of any namespace: seen only by an operator that watches all of them."""
 LEASE = Kind("Lease", "coordination.k8s.io", "v1", "leases")
+EVENT = Kind("Event", "events.k8s.io", "v1", "events")
 ACCESS_REVIEW = Kind("SelfSubjectAccessReview", "authorization.k8s.io", "v1", "selfsubjectaccessreviews")
 
-BY_NAME = {kind.name: kind for kind in (*WATCHED, *OPTIONAL, NAMESPACE, LEASE, ACCESS_REVIEW)}
+BY_NAME = {kind.name: kind for kind in (*WATCHED, *OPTIONAL, NAMESPACE, LEASE, EVENT, ACCESS_REVIEW)}
 
 
 def watched(namespace: str) -> tuple[Kind, ...]:

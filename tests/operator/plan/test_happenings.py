@@ -1,0 +1,94 @@
+"""What is told once: what came about and somebody wants to hear of. Who tells it again tells the same."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from tests.operator.plan.test_planner import KEY, served
+from tests.support import resources
+
+from s3o_operator.apply.announce import build_event
+from s3o_operator.plan.actions import MintToken, NewKey, RotateKey, SetStatus, WriteKeys
+from s3o_operator.plan.happenings import happenings
+from s3o_operator.plan.observed import Object, Ref, ref_of
+from s3o_operator.plan.registry import CredentialRef
+
+NOW = "2026-11-21T10:00:00Z"
+BUCKET = served(resources.bucket())
+
+
+def conditions(*those: tuple[str, str, str], at: str = NOW) -> Object:
+    return {
+        "conditions": [
+            {"type": kind, "status": status, "reason": reason, "message": f"of {kind}", "lastTransitionTime": at}
+            for kind, status, reason in those
+        ]
+    }
+
+
+def told(before: Object, after: Object) -> list[tuple[str, str, str]]:
+    action = SetStatus(ref_of(BUCKET), "uid-of-photos", after)
+    return [(one.kind, one.reason, one.note) for one in happenings(action, {ref_of(BUCKET): BUCKET | {"status": before}}, NOW)]
+
+
+READY = ("Ready", "True", "Served")
+WAITS = ("Ready", "False", "Propagating")
+STALLED = ("Stalled", "True", "SecretNotFound")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({}, conditions(READY), [("Normal", "Served", "of Ready")]),
+        (conditions(WAITS), conditions(READY), [("Normal", "Served", "of Ready")]),
+        (conditions(READY), conditions(READY), []),
+        (conditions(READY), conditions(("Ready", "True", "Draining")), []),
+        (conditions(READY), conditions(WAITS), []),
+        ({}, conditions(STALLED), [("Warning", "SecretNotFound", "of Stalled")]),
+        (conditions(STALLED), conditions(STALLED), []),
+        (conditions(STALLED), conditions(("Stalled", "True", "NameConflict")), [("Warning", "NameConflict", "of Stalled")]),
+        (conditions(STALLED), conditions(("Stalled", "False", "NotStalled")), []),
+        ({}, conditions(("ConfigInSync", "False", "Propagating")), []),
+        ({}, conditions(("ConfigInSync", "False", "Refused")), [("Warning", "Refused", "of ConfigInSync")]),
+        ({}, conditions(("Ready", "True", "ScaledToZero")), []),
+    ],
+)
+def test_transitions_are_told_and_states_are_not(before: Object, after: Object, expected: list[tuple[str, str, str]]) -> None:
+    assert told(before, after) == expected
+
+
+def test_of_what_is_gone_nothing_is_told() -> None:
+    assert happenings(SetStatus(ref_of(BUCKET), "uid", conditions(READY)), {}, NOW) == []
+
+
+def test_keys_are_told_of_and_never_shown() -> None:
+    credential = CredentialRef("default", "photos", "app", "SigV4")
+    secret = Ref("Secret", "default", "photos")
+    action = WriteKeys(KEY, NOW, (NewKey(credential, secret, "uid"), RotateKey(credential, "t-1", "2026-11-21T11:00:00Z")))
+    minted, rotated = happenings(action, {ref_of(BUCKET): BUCKET}, NOW)
+    assert (minted.reason, minted.note) == ("KeyMinted", "credential app has a key")
+    assert rotated.note == "credential app has a new key; the one before works until 2026-11-21T11:00:00Z"
+    owner = served(resources.orchestrator())
+    (token,) = happenings(MintToken(owner, Ref("Secret", "default", "main-admin"), "missing"), {}, NOW)
+    assert token.note == "the token in Secret default/main-admin was missing"
+
+
+def test_the_same_transition_has_the_same_name_whoever_tells_it() -> None:
+    def name(at: str, instance: str) -> str:
+        action = SetStatus(ref_of(BUCKET), "uid", conditions(READY, at=at))
+        (one,) = happenings(action, {ref_of(BUCKET): BUCKET}, NOW)
+        found: str = build_event(one, instance, datetime.now(UTC))["metadata"]["name"]
+        return found
+
+    assert name(NOW, "a") == name(NOW, "b") != name("2026-11-21T10:00:01Z", "a")
+    assert name(NOW, "a").startswith("photos.")
+
+
+def test_an_event_is_short_enough_for_the_api_server() -> None:
+    long = served(resources.bucket("n" * 253), name="n" * 253)
+    status = conditions(STALLED)
+    status["conditions"][0]["message"] = "m" * 2000
+    (one,) = happenings(SetStatus(ref_of(long), "uid", status), {ref_of(long): long}, NOW)
+    event = build_event(one, "i" * 300, datetime.now(UTC))
+    assert (len(event["metadata"]["name"]) <= 253, len(event["note"]), len(event["reportingInstance"])) == (True, 1000, 128)
