@@ -103,6 +103,10 @@ class Pods:
     def stand_in(self, orchestrator: str) -> StandIn:
         return self.stand_ins.setdefault(orchestrator, StandIn(self.cluster, self.namespace, orchestrator))
 
+    def another(self, orchestrator: str) -> StandIn:
+        """One that answers otherwise, for pods that are put at its port."""
+        return self.stand_ins.setdefault(f"{orchestrator} another", StandIn(self.cluster, self.namespace, orchestrator))
+
     def close(self) -> None:
         for one in self.stand_ins.values():
             one.close()
@@ -110,8 +114,11 @@ class Pods:
     def names(self) -> list[str]:
         return [one["metadata"]["name"] for one in self._api("GET", "").json()["items"]]
 
-    def put(self, name: str, template: Object, port: int, *, ready: bool = True) -> None:
-        """A running pod of a Deployment's template, whose process listens at `port` of this machine. It may be there already."""
+    def put(self, name: str, template: Object, port: int, *, ready: bool = True, anew: bool = False) -> None:
+        """A running pod of a Deployment's template, whose process listens at `port` of this machine. It may be there already; `anew`: then
+        it is replaced."""
+        if anew and name in self.names():
+            self.delete(name)
         containers = [
             one | {"ports": [{**port_of, "containerPort": port} for port_of in one["ports"]]} for one in template["spec"]["containers"]
         ]

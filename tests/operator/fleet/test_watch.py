@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -174,6 +175,19 @@ async def test_a_pod_that_hangs_holds_up_no_other_and_keeps_what_it_said(world: 
     assert "no answer within" in world.contact("p1").error
 
 
+async def test_what_others_say_is_told_before_one_that_hangs_has_used_up_its_time(world: World) -> None:
+    world.watch._pace = Pace(patience_s=0.05)
+    await world.add_pod("p0", Pod())
+    await world.add_pod("p1", hangs)
+    world.watch.look(KEY)
+    visit = asyncio.create_task(world.watch.visit(KEY))
+    assert await world.queue.take() == KEY
+    assert not visit.done()
+    assert (world.contact("p0").report is None, world.contact("p1")) == (False, Contact())
+    await visit
+    assert "no answer" in world.contact("p1").error
+
+
 async def test_what_a_pod_served_it_serves_while_it_is_silent(world: World) -> None:
     answers: list[Handler] = [says(200, {"generation": 1, "digest": "digest-1"}), says(200, {"generation": "garbage"})]
 
@@ -189,7 +203,7 @@ async def test_what_a_pod_served_it_serves_while_it_is_silent(world: World) -> N
     await world.watch.visit(KEY)
     contact = world.contact("p0")
     assert contact.report is not None
-    assert (contact.report.generation, contact.error) == (1, "a status without generation and digest")
+    assert (contact.report.generation, contact.error) == (1, "pod p0: a status without generation and digest")
 
 
 async def test_of_an_orchestrator_that_is_gone_nobody_is_asked(world: World) -> None:

@@ -115,9 +115,9 @@ def test_a_pod_that_refuses_is_quoted() -> None:
 
 def test_a_pod_that_cannot_be_reached_is_named() -> None:
     seen = carried_out(edited(settled()))
-    found = statuses(saying(seen, p0=wanted(seen), p1="no answer within 5 s"))
+    found = statuses(saying(seen, p0=wanted(seen), p1="pod p1: no answer within 5 s"))
     assert condition(found["S3Orchestrator"], "ConfigInSync")[1] == "Unreachable"
-    assert "p1: no answer within 5 s" in condition(found["S3Orchestrator"], "ConfigInSync")[2]
+    assert "; pod p1: no answer within 5 s" in condition(found["S3Orchestrator"], "ConfigInSync")[2]
 
 
 def test_a_pod_that_falls_silent_still_serves_what_it_said_last() -> None:

@@ -42,6 +42,8 @@ class Pace:
     latest_s: float = 10.0
     rest_s: float = 20.0
     figures_s: float = 30.0
+    patience_s: float = 1.5
+    """How long those that answer wait for those that do not."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,9 @@ class FleetWatch:
         fleet = self._fleets.get(key) or _Fleet(target)
         strangers = {uid: peer for uid, peer in target.peers.items() if uid not in fleet.told}
         if strangers:
-            heard = await self._ask_all(strangers, fleet.told, target.wanted)
-            self._fleets.setdefault(key, fleet).told = {**fleet.told, **heard}
+            async with asyncio.TaskGroup() as tasks:
+                asked = {uid: tasks.create_task(self._ask_briefly(peer, target.wanted)) for uid, peer in strangers.items()}
+            self._fleets.setdefault(key, fleet).told = {**fleet.told, **{uid: task.result() for uid, task in asked.items()}}
 
     def look(self, key: Key) -> None:
         """After anything was done about a key: visit its pods now, if there is a reason."""
@@ -132,25 +135,40 @@ class FleetWatch:
             return None
         if target != fleet.target:
             fleet.target, fleet.visits = target, 0
-        heard = await self._ask_all(target.peers, fleet.told, target.wanted)
+        heard = await self._ask_all(key, fleet)
         self._tell(key, fleet, heard)
         fleet.visits += 1
         if all(_has_settled(contact, target.wanted) for contact in heard.values()):
             return self._pace.rest_s
         return min(self._pace.latest_s, self._pace.soon_s * self._pace.growth ** min(fleet.visits, 50))
 
-    async def _ask_all(self, peers: Mapping[str, Peer], before: Mapping[str, Contact], wanted: tuple[int, str]) -> dict[str, Contact]:
+    async def _ask_all(self, key: Key, fleet: _Fleet) -> dict[str, Contact]:
+        """What those say that answer at once is told before one that hangs has used up its time."""
+        before, wanted = dict(fleet.told), fleet.target.wanted
         async with asyncio.TaskGroup() as tasks:
-            asked = {uid: tasks.create_task(self._ask(peer, before.get(uid, Contact()), wanted)) for uid, peer in peers.items()}
+            asked = {
+                uid: tasks.create_task(self._ask(peer, before.get(uid, Contact()), wanted)) for uid, peer in fleet.target.peers.items()
+            }
+            if asked and (await asyncio.wait(asked.values(), timeout=self._pace.patience_s))[1]:
+                self._tell(key, fleet, {uid: task.result() if task.done() else before.get(uid, Contact()) for uid, task in asked.items()})
         return {uid: task.result() for uid, task in asked.items()}
+
+    async def _ask_briefly(self, peer: Peer, wanted: tuple[int, str]) -> Contact:
+        try:
+            async with asyncio.timeout(self._pace.patience_s):
+                return await self._ask(peer, Contact(), wanted)
+        except TimeoutError:
+            return Contact(None, f"pod {peer.name}: no answer within {self._pace.patience_s:g} s")
 
     async def _ask(self, peer: Peer, before: Contact, wanted: tuple[int, str]) -> Contact:
         try:
             answer = await (self._client.status(peer) if _serves(before, wanted) else self._client.reload(peer))
             return Contact(read_report(answer))
-        except (FleetError, ValueError) as error:
-            # What it served when it last spoke, it still serves, or something newer.
+        # What it served when it last spoke, it still serves, or something newer.
+        except FleetError as error:
             return Contact(before.report, str(error))
+        except ValueError as error:
+            return Contact(before.report, f"pod {peer.name}: {error}")
 
     def _tell(self, key: Key, fleet: _Fleet, heard: Mapping[str, Contact]) -> None:
         if heard == fleet.told:

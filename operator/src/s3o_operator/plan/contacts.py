@@ -53,7 +53,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Contact:
-    """`error`: why the last call had no answer; empty when it had one."""
+    """`error`: which pod could not be asked last, and why; empty when it answered."""
 
     report: Report | None = None
     error: str = ""

@@ -63,7 +63,7 @@ class Sync:
             return Fact("ConfigInSync", True, "AllReplicasCurrent", summary)
         if said := _refusals(behind):
             return Fact("ConfigInSync", False, "Refused", f"{summary}; {said}")
-        if unreached := [f"{one.name}: {one.contact.error}" for one in behind if one.contact.error]:
+        if unreached := [one.contact.error for one in behind if one.contact.error]:
             return Fact("ConfigInSync", False, "Unreachable", f"{summary}; {_some(unreached)}")
         return Fact("ConfigInSync", False, "Propagating", summary)
 
