@@ -23,6 +23,7 @@ from s3o_proxy.s3.operation import (
     UploadCreated,
     UploadPart,
 )
+from s3o_proxy.workers.emptying import LONGEST_PAUSE_MS
 from s3o_proxy.workers.operate import LOOK_AGAIN_MS, Operate
 
 
@@ -158,7 +159,8 @@ async def test_a_backend_that_is_away_stalls_it_and_it_goes_on_when_that_is_back
     assert stalled.progress.objects_failed == 3
     stage.now_ms += LOOK_AGAIN_MS
     await stage.operate(worker)
-    assert (await now(stage, operation)).state == "Succeeded"
+    done = await now(stage, operation)
+    assert (done.state, done.progress.objects_failed, done.progress.last_error) == ("Succeeded", 0, "")
     await check(stage, contents)
 
 
@@ -279,6 +281,25 @@ async def test_uploads_there_may_be_completed_and_their_objects_are_moved(stage:
     assert (await now(stage, operation)).state == "Succeeded"
     assert await stage.read(GetObject("photos", "film")) == b"reel"
     assert stage.backends["first"].objects == {}
+
+
+async def test_deletions_that_fail_are_told_and_tried_again_within_half_an_hour(stage: Stage) -> None:
+    await stage.perform(PutObject("photos", "k"), b"data")
+    operation = await drain(stage)
+    worker = Operate(stage.means)
+    await worker.run_once()
+    # Three failures by now would pause it for four minutes, five more for two hours.
+    for _ in range(8):
+        stage.backends["first"].fail("delete_many")
+        await stage.clean_up().run_once()
+        await worker.run_once()
+        waiting = await now(stage, operation)
+        assert (waiting.state, waiting.reason, waiting.progress.cleanups_remaining) == ("Running", "WaitingForDeletions", 1)
+        assert "injected" in waiting.progress.last_error
+        stage.now_ms += LONGEST_PAUSE_MS
+    await stage.clean_up().run_once()
+    await worker.run_once()
+    assert (await now(stage, operation)).state == "Succeeded"
 
 
 async def test_deletions_that_were_given_up_are_reported(stage: Stage) -> None:

@@ -102,7 +102,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Remains:
-    """The rows that still mention bytes on a backend; `error` is what a deletion there that was given up said last."""
+    """The rows that still mention bytes on a backend. `error`: of a deletion there that failed, rather of one that was given up."""
 
     copies: int = 0
     copy_bytes: int = 0

@@ -252,8 +252,8 @@ class Ledger:
     async def remains(self, backend: str) -> Remains:
         return await self._engine.scan(operations.remains(backend))
 
-    async def hasten_cleanup(self, backend: str, now_ms: int) -> None:
-        await self._lane.write(HASTEN_CLEANUP, HastenCleanup(backend, now_ms))
+    async def hasten_cleanup(self, backend: str, due_ms: int) -> None:
+        await self._lane.write(HASTEN_CLEANUP, HastenCleanup(backend, due_ms))
 
     async def forget_backend(self, backend: str) -> None:
         await self._lane.write(FORGET_BACKEND, ForgetBackend(backend))

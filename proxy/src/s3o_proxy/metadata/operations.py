@@ -37,7 +37,7 @@ class CancelOperation:
 @dataclass(frozen=True, slots=True)
 class HastenCleanup:
     backend: str
-    now_ms: int
+    due_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def cancel_operations(members: Sequence[CancelOperation], _book: Book) -> Steps[
 
 def hasten_cleanups(members: Sequence[HastenCleanup], _book: Book) -> Steps[list[DomainError | None]]:
     for m in members:
-        yield from ask("hasten_cleanup", backend=m.backend, now_ms=m.now_ms)
+        yield from ask("hasten_cleanup", backend=m.backend, due_ms=m.due_ms)
     return [None for _ in members]
 
 

@@ -214,8 +214,8 @@ class Metadata(Protocol):
         """What still mentions bytes on `backend`, as of one moment."""
         ...
 
-    async def hasten_cleanup(self, backend: str, now_ms: int) -> None:
-        """Make deletions on `backend` that failed before due now."""
+    async def hasten_cleanup(self, backend: str, due_ms: int) -> None:
+        """Make deletions on `backend` that failed before due at `due_ms` at the latest."""
         ...
 
     async def forget_backend(self, backend: str) -> None:

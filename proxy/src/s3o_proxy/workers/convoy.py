@@ -41,6 +41,7 @@ class Convoy:
 
     async def run(self, before_page: Callable[[], Awaitable[bool]]) -> None:
         """`before_page` is asked whether to go on. Raises Ended, MetadataError."""
+        self._journal.begin_pass()
         ended: Ended | None = None
         async with asyncio.TaskGroup() as group:
             try:

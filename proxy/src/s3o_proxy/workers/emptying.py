@@ -9,6 +9,9 @@ from s3o_proxy.domain.operation import Progress, Remains
 from s3o_proxy.workers.journal import Journal
 from s3o_proxy.workers.means import Means
 
+LONGEST_PAUSE_MS = 1_800_000
+"""Between two tries of a deletion, while a backend is waited for."""
+
 
 class Rest:
     """What is left on `backend` besides copies."""
@@ -22,11 +25,12 @@ class Rest:
     async def wait(self, left: Remains) -> None:
         """Note what is waited for. Raises Ended."""
         if left.cleanups:
-            # Once when it comes to this: more often, a backend that refuses would soon have used up all attempts.
-            if self._journal.operation.reason != "WaitingForDeletions":
-                await self._means.metadata.hasten_cleanup(self._backend, self._means.clock())
+            # At once when it comes to this, and then within half an hour instead of a day: more often, a backend that is away for a while
+            # would have used up all attempts.
+            again = self._journal.operation.reason == "WaitingForDeletions"
+            await self._means.metadata.hasten_cleanup(self._backend, self._means.clock() + again * LONGEST_PAUSE_MS)
             self._means.wake_cleanup()
-        known = figures(self._journal.progress, left)
+        known = {**figures(self._journal.progress, left), "last_error": left.error}
         if left.uploads:
             message = (
                 f"{left.uploads} multipart uploads are in progress there: they end by their clients, or are aborted when they are stale"
@@ -38,7 +42,7 @@ class Rest:
             await self._journal.state("Running", "WaitingForDeletions", f"{left.cleanups} deletions are due there", known)
         else:
             message = f"{left.dead} deletions there were given up and wait in the dead-letter queue for a person"
-            await self._journal.state("Stalled", "DeletionsFailed", message, {**known, "last_error": left.error})
+            await self._journal.state("Stalled", "DeletionsFailed", message, known)
 
 
 def figures(progress: Progress, left: Remains) -> Mapping[str, Any]:

@@ -49,6 +49,10 @@ class Journal:
             last_error=error or known.last_error,
         )
 
+    def begin_pass(self) -> None:
+        """What failed in the pass before is tried again."""
+        self._progress(objects_failed=0, last_error="")
+
     async def start(self, plan: Plan) -> None:
         now = self._clock()
         self.operation = replace(self.operation, plan=plan, started_ms=self.operation.started_ms or now)

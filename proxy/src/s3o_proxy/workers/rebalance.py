@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from s3o_proxy.domain.drain import why_stalled
@@ -39,19 +40,16 @@ class Rebalance:
         if journal.operation.plan is None:
             await journal.start(await plan_of_rebalance(self._means))
         self._shares = await _shares(self._means)
-        moved = failed = 0
+        moved, error, reason = 0, "", ""
         for giver in [name for name, share in self._shares.items() if share.give]:
             convoy = Convoy(self._means, journal, giver, self._move, self._figures)
-            await convoy.run(lambda share=self._shares[giver]: self._goes_on(share))  # type: ignore[misc]  # a default binds the share of this turn
+            await convoy.run(partial(self._goes_on, self._shares[giver]))
             moved += convoy.outcomes["moved"]
-            reason = why_stalled(convoy.outcomes)
-            if reason in ("BackendUnreachable", "MovesFailed") and not convoy.outcomes["moved"]:
-                failed += 1
-                await journal.note({"last_error": convoy.error})
-        if failed and not moved:
-            await journal.state("Stalled", "BackendUnreachable", journal.progress.last_error, await self._figures())
+            error, reason = convoy.error or error, why_stalled(convoy.outcomes) or reason
+        if reason and not moved:
+            await journal.state("Stalled", reason, error, {**await self._figures(), "last_error": error})
         else:
-            await journal.state("Succeeded", figures={"objects_remaining": 0, "bytes_remaining": 0})
+            await journal.state("Succeeded", figures={"objects_remaining": 0, "bytes_remaining": 0, "last_error": error})
         return journal.operation
 
     async def _goes_on(self, giver: Share) -> bool:

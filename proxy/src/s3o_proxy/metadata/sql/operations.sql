@@ -83,12 +83,14 @@ SELECT
     (SELECT count(*) FROM cleanup_dlq WHERE cleanup_dlq.backend = :backend) AS dead,
     coalesce((
         SELECT cleanup_dlq.last_error FROM cleanup_dlq WHERE cleanup_dlq.backend = :backend ORDER BY cleanup_dlq.storage_key LIMIT 1
+    ), (
+        SELECT max(cleanup_queue.last_error) FROM cleanup_queue WHERE cleanup_queue.backend = :backend
     ), '') AS error
 
 -- hasten_cleanup --
--- Try the deletions on a backend again that failed before. First tries keep their time: bytes may still be on their way.
-UPDATE cleanup_queue SET due_ms = :now_ms
-WHERE cleanup_queue.backend = :backend AND cleanup_queue.attempts > 0 AND cleanup_queue.due_ms > :now_ms
+-- Try the deletions on a backend that failed before again by then. First tries keep their time: bytes may still be on their way.
+UPDATE cleanup_queue SET due_ms = :due_ms
+WHERE cleanup_queue.backend = :backend AND cleanup_queue.attempts > 0 AND cleanup_queue.due_ms > :due_ms
 
 -- forget_usage --
 -- Forget the counters of a backend that holds nothing.
