@@ -17,7 +17,7 @@ from s3o_operator.observe.cache import Cache
 from s3o_operator.observe.cluster import observe
 from s3o_operator.plan.actions import Action, Plan
 from s3o_operator.plan.happenings import concerned, happenings
-from s3o_operator.plan.observed import Key
+from s3o_operator.plan.observed import Failure, Key
 from s3o_operator.plan.planner import plan
 from s3o_operator.queue import WorkQueue
 
@@ -82,7 +82,7 @@ class Reconciler:
 
     async def reconcile(self, key: Key) -> str:
         """When it is due again (RFC 3339), or nothing. Raises KubeError for what may pass, Refused for what will not."""
-        failures: tuple[str, ...] = ()
+        failures: tuple[Failure, ...] = ()
         await self._fleet.meet(key)
         before = None
         for _ in range(_MOST_PLANS):
@@ -94,7 +94,7 @@ class Reconciler:
             now = planned.statuses() if failures else planned
             outcome = await apply(now, self._kube, self._cache, self._progress_of(now))
             if failures:
-                raise Refused("; ".join(failures))
+                raise Refused("; ".join(map(str, failures)))
             failures = outcome.failures
             if not outcome.again and not failures:
                 return planned.due

@@ -163,7 +163,9 @@ async def test_one_child_that_is_refused_keeps_no_other_from_being_made_and_repo
             await operator.round()
     assert namespace.get("ConfigMap", "photos")
     assert namespace.get("Secret", "music")
-    assert condition(namespace.get("S3Orchestrator", "main"), "Stalled") == ("True", "ApplyFailed")
+    assert condition(namespace.get("VirtualBucket", "music"), "Stalled") == ("True", "ApplyFailed")
+    assert condition(namespace.get("VirtualBucket", "photos"), "Stalled")[0] == "False"
+    assert condition(namespace.get("S3Orchestrator", "main"), "Stalled")[0] == "False"
     assert condition(namespace.get("StorageBackend", "one"), "Accepted")[0] == "True"
 
 

@@ -16,16 +16,16 @@ from s3o_operator.kube.client import Kube
 from s3o_operator.kube.errors import Conflict, Forbidden, Gone, Invalid, KubeError
 from s3o_operator.observe.cache import Cache
 from s3o_operator.plan.actions import Action, Delete, Ensure, HandOver, Latch, MintToken, Plan, SetStatus, WriteKeys
-from s3o_operator.plan.manifests.labels import is_ours
-from s3o_operator.plan.observed import Ref, ref_of
+from s3o_operator.plan.manifests.labels import controller_of, is_ours
+from s3o_operator.plan.observed import Failure, Ref, ref_of
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """`again`: the cluster is not what the plan took it for; plan anew. `failures`: what the API server refuses for good, in words."""
+    """`again`: the cluster is not what the plan took it for; plan anew. `failures`: what the API server refuses for good."""
 
     again: bool = False
-    failures: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
 
 Progress = Callable[[Action], None]
@@ -62,7 +62,7 @@ class _Run:
     cache: Cache
     progress: Progress
     again: bool = False
-    failures: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
 
     async def all_of(self, actions: Iterable[Action]) -> None:
         """When one may not have taken effect, no other is begun; those that are under way are ended first. Raises KubeError."""
@@ -79,11 +79,16 @@ class _Run:
                 self.again |= await _carry_out(action, self.kube, self.cache)
                 self.progress(action)
             except (Forbidden, Invalid) as error:
-                self.failures.append(str(error))
+                self.failures.append(Failure(str(error), _owner_of(action)))
             except KubeError as error:
                 broken.append(error)
             if broken:
                 return
+
+
+def _owner_of(action: Action) -> str:
+    """Who is told when it is refused. That a status is refused cannot be said in that status."""
+    return controller_of(action.manifest) if isinstance(action, Ensure) else ""
 
 
 async def _carry_out(action: Action, kube: Kube, cache: Cache) -> bool:

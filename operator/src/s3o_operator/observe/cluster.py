@@ -10,7 +10,7 @@ from s3o_operator.observe.cache import Cache
 from s3o_operator.observe.intake import key_of
 from s3o_operator.plan.contacts import Contact
 from s3o_operator.plan.manifests.labels import INSTANCE
-from s3o_operator.plan.observed import Key, Object, Observed, Ref, ref_of
+from s3o_operator.plan.observed import Failure, Key, Object, Observed, Ref, ref_of
 
 _CHILDREN = (
     *("ServiceAccount", "Secret", "PersistentVolumeClaim", "Deployment", "ReplicaSet", "Service", "PodDisruptionBudget", "ConfigMap"),
@@ -26,7 +26,7 @@ def observe(
     contacts: Mapping[str, Contact],
     *,
     unusable: Mapping[str, str] = _NONE,
-    failures: tuple[str, ...] = (),
+    failures: tuple[Failure, ...] = (),
     now: datetime | None = None,
 ) -> Observed:
     """All that stands in the namespace counts as live: a foreign object under a child's name must be seen. So do Secrets and ConfigMaps in

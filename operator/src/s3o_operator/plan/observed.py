@@ -38,6 +38,17 @@ def ref_of(document: Mapping[str, Any]) -> Ref:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """What the API server refused for good, in words. `owner`: uid of the resource whose child it is, or nothing."""
+
+    message: str
+    owner: str = ""
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True)
 class Observed:
     """`secrets`: every Secret that a resource may name. `live`: what stands under the names of children, foreign objects included.
 
@@ -59,4 +70,4 @@ class Observed:
     namespaces: Mapping[str, Mapping[str, str]] | None = None
     unusable: Mapping[str, str] = field(default_factory=dict)
     """Kinds of optional children that cannot be used now → why, in a sentence."""
-    failures: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()

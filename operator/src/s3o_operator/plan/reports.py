@@ -81,12 +81,19 @@ def _verdict(
     own_conflicts = [str(child) for child, owner in sorted(findings.conflicts.items()) if owner == resource["metadata"]["uid"]]
     if own_conflicts:
         return Verdict(ready=False, reason="NameConflict", message=_not_ours(own_conflicts), stalled=True)
+    if refusals := _refusals(observed, {resource["metadata"]["uid"]}):
+        return Verdict(ready=False, reason="ApplyFailed", message=refusals, stalled=True)
     if not fleet.available:
         return waiting("WaitingForProxies", "no proxy is available yet")
     verdict = sync.served(resource, since)
     if verdict.ready and isinstance(model, StorageBackend):
         return backend_verdict(model.backend_name, observed) or verdict
     return verdict
+
+
+def _refusals(observed: Observed, owners: set[str]) -> str:
+    """What the API server refuses of the children of these. A namespace that is full, say, is the trouble of who is in it, not of all."""
+    return "; ".join(one.message for one in observed.failures if one.owner in owners)
 
 
 def _part_status(
@@ -193,7 +200,7 @@ def _orchestrator_verdict(observed: Observed, reading: Reading, findings: Findin
     conflicts = [str(child) for child, owner in sorted(findings.conflicts.items()) if owner in ("", own)]
     workers = workers_of(observed, reading)
     problems = [
-        ("ApplyFailed", "; ".join(observed.failures)),
+        ("ApplyFailed", _refusals(observed, {"", own})),
         ("NameConflict", _not_ours(conflicts) if conflicts else ""),
         ("RolloutStuck", fleet.stuck or workers.stuck),
         # While a rollout is under way, those that leave may well refuse what only their successors can take.
