@@ -52,6 +52,14 @@ def observed(
     )
 
 
+def pod(name: str, *, ready: bool = True) -> Object:
+    """A proxy that runs."""
+    labels = {"app.kubernetes.io/instance": "main", "app.kubernetes.io/component": "proxy"}
+    document = served({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}})
+    conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
+    return document | {"spec": {"nodeName": "n"}, "status": {"phase": "Running", "podIP": "10.0.0.1", "conditions": conditions}}
+
+
 def ensured(seen: Observed, kind: str, name: str) -> Object:
     """The manifest that is planned."""
     planned = [one.manifest for one in plan(seen).actions if isinstance(one, Ensure)]

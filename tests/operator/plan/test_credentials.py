@@ -174,7 +174,7 @@ class TestWhatProxiesAreTold:
         config = decoded(ensured(observed(bucket(), entries={entry_of(): entry}), "Secret", "main-config"))
         assert '"name":"default.previous-0"' in config["config.json"]
         assert "S3OOLD" in config["secrets.json"]
-        assert plan(observed(bucket(), entries={entry_of(): entry})).due == "2026-11-21T11:00:00Z"
+        assert plan(observed(bucket(), entries={entry_of(): entry})).due == "2026-11-21T10:30:00Z"
 
     def test_a_bucket_that_names_the_generated_secret_of_another_keeps_up_with_its_rotation(self) -> None:
         entry = Entry(PAIR, NOW, "t1", (Retired(OLD, "2026-11-21T11:00:00Z"),))

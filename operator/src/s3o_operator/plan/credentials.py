@@ -90,7 +90,7 @@ def _problem(one: Generated, bucket: Ref, raw: Object, observed: Observed, claim
 
 
 def _is_childs_name(secret: Ref, observed: Observed) -> bool:
-    own = rf"{re.escape(observed.key.name)}-(admin|config|registry|static)(-[0-9a-f]+)?"
+    own = rf"{re.escape(observed.key.name)}-(admin|config|registry|static|tls)(-[0-9a-f]+)?"
     return secret.namespace == observed.key.namespace and re.fullmatch(own, secret.name) is not None
 
 

@@ -16,13 +16,13 @@ from s3o_crds.layout import TooLarge
 from s3o_crds.v1alpha1 import S3Orchestrator, VirtualBucket
 from s3o_crds.values import Duration
 from s3o_operator.plan.actions import Action, Delete, Ensure, MintToken, Plan
+from s3o_operator.plan.bucket_children import children_of_buckets
 from s3o_operator.plan.children import Children, children_of, deployment_ref, restart_stamp, usable
 from s3o_operator.plan.credentials import Credentials, as_given, credentials_in
 from s3o_operator.plan.drift import difference
 from s3o_operator.plan.handover import steps
 from s3o_operator.plan.leftovers import leftovers
 from s3o_operator.plan.manifests.admin import admin_token_in, build_admin_secret
-from s3o_operator.plan.manifests.application import authority_of, build_application_config, build_application_secret
 from s3o_operator.plan.manifests.blueprint import Blueprint
 from s3o_operator.plan.manifests.config import previous_config
 from s3o_operator.plan.manifests.labels import (
@@ -143,15 +143,7 @@ def _wanted(
     blueprint = Blueprint(key, owner, orchestrator, config, values, token, observed.image, restart_stamp(observed))
     wanted.add(children_of(blueprint, observed))
     wanted.is_all, wanted.fewest = True, orchestrator.spec.proxy.autoscaling.min_replicas
-    rejected = {Ref(one.kind, one.namespace, one.name) for one in compilation.rejections}
-    ca = authority_of(orchestrator, reading.secrets)
-    for bucket in sorted(reading.buckets, key=_ref):
-        if _ref(bucket) not in rejected:
-            bucket_owner = reading.raw[_ref(bucket)]
-            for one in credentials.generated[_ref(bucket)]:
-                if secret := build_application_secret(key, bucket_owner, bucket, one, orchestrator, ca):
-                    wanted.manifests.append(secret)
-            wanted.manifests.append(build_application_config(key, bucket_owner, bucket, orchestrator, ca))
+    wanted.manifests += children_of_buckets(observed, reading, orchestrator, compilation, credentials)
     return wanted
 
 

@@ -20,6 +20,7 @@ from s3o_operator.plan.conditions import Fact
 from s3o_operator.plan.credentials import KEYS_PENDING, Credentials, Generated
 from s3o_operator.plan.observed import Object, Observed, Ref
 from s3o_operator.plan.reading import Reading
+from s3o_operator.plan.registry import Entry, KeyPair, Retired, key_in
 from s3o_operator.plan.triggers import Request, Trigger, last_handled, latched, problems, request_of, to_report
 
 ROTATE = Trigger("rotate-credentials", frozenset({"name"}))
@@ -56,7 +57,11 @@ def _changes(resource: Object, generated: Sequence[Generated], now: str) -> list
 
 def _later(now: str, ms: int) -> str:
     grace = min(timedelta(milliseconds=ms), _LONGEST_GRACE)
-    return (datetime.fromisoformat(now) + grace).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _as_text(datetime.fromisoformat(now) + grace)
+
+
+def _as_text(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _latch(resource: Object, generated: Sequence[Generated]) -> list[Latch]:
@@ -104,9 +109,31 @@ def kept(resource: Object, served: bool) -> Object:
     return {name: before[name] for name in names if name in before} | ({"lastHandled": handled} if handled else {})
 
 
+def handed_out(one: Generated, secret: Object | None, *, behind: bool, now: str) -> KeyPair | None:
+    """The key for the application's Secret, which is `secret` now. `behind`: some proxies do not know the newest key yet.
+
+    Until they do, it keeps the one that works everywhere; but for half of its grace period at most, or the application would be left with
+    no time to change over.
+    """
+    if one.entry is None:
+        return None
+    held = key_in(secret, one.ref.type) if secret is not None and behind else None
+    for old in one.entry.working(now):
+        if old.pair == held and now < _half_time(one.entry, old):
+            return held
+    return one.entry.pair
+
+
+def _half_time(entry: Entry, old: Retired) -> str:
+    start, end = datetime.fromisoformat(entry.rotated_at), datetime.fromisoformat(old.expires_at)
+    return _as_text(start + (end - start) / 2)
+
+
 def due(generated: Iterable[Generated], now: str) -> str:
-    """When the next retired key ends."""
-    return min((old.expires_at for one in generated if one.entry for old in one.entry.working(now)), default="")
+    """When the next retired key ends, or is no longer held."""
+    retired = [(one.entry, old) for one in generated if one.entry for old in one.entry.working(now)]
+    times = [time for entry, old in retired for time in (_half_time(entry, old), old.expires_at) if time > now]
+    return min(times, default="")
 
 
 def reported(generated: Sequence[Generated], now: str) -> list[Object]:

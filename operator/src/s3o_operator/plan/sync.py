@@ -109,6 +109,11 @@ class Sync:
             return waiting("ConfigRefused", f"{summary}; {said}")
         return waiting("Propagating", summary)
 
+    def is_behind(self, resource: Object, model: StorageBackend | VirtualBucket) -> bool:
+        """Whether a ready proxy may not know the resource as it is now. Without any, nobody is."""
+        since = self.since(resource, model)
+        return since is not None and any(not one.serves(since.generation) for one in self._ready)
+
     def _given_of(self, model: StorageBackend | VirtualBucket | None) -> Compiled | None:
         match model:
             case StorageBackend():

@@ -31,13 +31,10 @@ def authority_of(orchestrator: S3Orchestrator, secrets: Iterable[Secret]) -> str
 
 
 def build_application_secret(
-    key: Key, owner: Object, bucket: VirtualBucket, generated: Generated, orchestrator: S3Orchestrator, ca: str
-) -> Object | None:
-    """None without a key. `ca`: the authority of the endpoint's certificate."""
+    key: Key, owner: Object, bucket: VirtualBucket, generated: Generated, pair: KeyPair, orchestrator: S3Orchestrator, ca: str
+) -> Object:
+    """`ca`: the authority of the endpoint's certificate."""
     template = generated.template
-    if generated.entry is None:
-        return None
-    pair = generated.entry.pair
     values: dict[str, str] = {}
     if generated.ref.type == "Token":
         values[TOKEN_KEY] = pair.secret_access_key
