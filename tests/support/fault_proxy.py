@@ -34,6 +34,7 @@ class Request:
     namespace: str = ""
     name: str = ""
     subresource: str = ""
+    group: str = ""
 
     @property
     def is_write(self) -> bool:
@@ -136,6 +137,9 @@ class FaultProxy:
     def writes(self) -> int:
         """Leases left out: a leader renews its own for ever."""
         return sum(count for (verb, resource), count in self.counts.items() if verb not in _READS and resource != "leases")
+
+    def reads(self) -> int:
+        return sum(count for (verb, resource), count in self.counts.items() if verb in ("get", "list") and resource != "leases")
 
     def __enter__(self) -> FaultProxy:
         self._thread.start()
@@ -249,7 +253,7 @@ def request_of(method: str, path: str, query: Mapping[str, str]) -> Request:
     verb = _VERBS.get(method, method.lower())
     if verb == "get" and not name:
         verb = "watch" if query.get("watch") in ("true", "1") else "list"
-    return Request(verb, resource, namespace, name, subresource)
+    return Request(verb, resource, namespace, name, subresource, parts[1] if parts[0] == "apis" and len(parts) > 1 else "")
 
 
 def _forwarded(asked: web.BaseRequest) -> dict[str, str]:
