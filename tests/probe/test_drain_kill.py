@@ -51,9 +51,9 @@ class Mover:
 
     def finish(self) -> None:
         """The one that is at work now ends as it was asked to."""
-        found = admin.wait_for_end(self._fleet.proxies[0], self._current, timeout_s=180)
+        found = admin.wait_for_end(self._fleet.proxies[0], self._current, timeout_s=400)
         assert found["state"] in ("Succeeded", "Cancelled"), found
-        found = admin.wait_for_end(self._fleet.proxies[0], admin.begin(self._fleet.proxies[0], "Drain", backend="first"), timeout_s=180)
+        found = admin.wait_for_end(self._fleet.proxies[0], admin.begin(self._fleet.proxies[0], "Drain", backend="first"), timeout_s=400)
         assert found["state"] == "Succeeded", found
         assert self._fleet.stored("first") == {}
 
@@ -72,7 +72,7 @@ class Mover:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300 + 30 * KILLS)
+@pytest.mark.timeout(900 + 30 * KILLS)
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 async def test_killed_at_random_moments_of_operations(launch: Launch, request: pytest.FixtureRequest, engine: str) -> None:
     uri = request.getfixturevalue("database_uri") if engine == "postgres" else None

@@ -195,8 +195,8 @@ class Proxy:
     def _publish_counts(self, counts: Mapping[str, BucketUsage]) -> None:
         self._counts = counts
 
-    def _publish(self, usage: Mapping[str, Usage], depths: Mapping[str, int]) -> None:
-        self._usage.refresh(usage)
+    def _publish(self, usage: Mapping[str, Usage], fenced: frozenset[str], depths: Mapping[str, int]) -> None:
+        self._usage.refresh(usage, fenced)
         self._depths = depths
         self._metrics.set_usage(usage, quotas(self.snapshot))
         self._metrics.set_queue_depths(depths)

@@ -158,10 +158,10 @@ async def test_uploads_are_found_by_backend_and_by_bucket_also_those_that_are_no
     await open_upload(ledger, "u1", "k1")
     await ledger.create_upload(an_upload("u2", "k2"), None)
     await open_upload(ledger, "u3", "k3", bucket="films", backend=TARGET)
-    found = [PinnedUpload("u1", is_open=True), PinnedUpload("u2", is_open=False)]
+    found = [PinnedUpload("u1", is_open=True, initiated_ms=NOW_MS), PinnedUpload("u2", is_open=False, initiated_ms=NOW_MS)]
     assert await ledger.uploads_to_end(BACKEND, "", 10) == await ledger.uploads_to_end("", BUCKET, 10) == found
     assert await ledger.uploads_to_end(BACKEND, "", 1) == found[:1]
-    assert await ledger.uploads_to_end("", "films", 10) == [PinnedUpload("u3", is_open=True)]
+    assert await ledger.uploads_to_end("", "films", 10) == [PinnedUpload("u3", is_open=True, initiated_ms=NOW_MS)]
 
 
 async def test_an_intent_of_a_move_is_reaped_like_any_other(ledger: Metadata) -> None:

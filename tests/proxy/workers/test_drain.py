@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Never
 
 import pytest
+from tests.support.ledger import an_upload
 from tests.support.stories import BytesBody, Stage, backend_config, open_stage
 
+from s3o_proxy.domain.cleanup import SETTLE_MS
 from s3o_proxy.domain.errors import BackendUnavailable, MetadataUnavailable, NoBackendAccepts
 from s3o_proxy.domain.operation import Operation, Wish
 from s3o_proxy.s3.operation import (
@@ -23,7 +25,7 @@ from s3o_proxy.s3.operation import (
     UploadCreated,
     UploadPart,
 )
-from s3o_proxy.workers.emptying import LONGEST_PAUSE_MS
+from s3o_proxy.workers.emptying import CREATED_BY_THEN_MS, LONGEST_PAUSE_MS
 from s3o_proxy.workers.operate import LOOK_AGAIN_MS, Operate
 
 
@@ -96,6 +98,16 @@ async def test_writes_go_elsewhere_and_when_all_are_fenced_the_client_is_told(st
         await stage.perform(PutObject("photos", "k"), b"data")
     with pytest.raises(NoBackendAccepts):
         await stage.perform(CreateMultipartUpload("photos", "u"))
+
+
+async def test_a_fence_that_is_known_is_not_run_against(stage: Stage) -> None:
+    await drain(stage)
+    stage.usage.refresh({}, await stage.metadata.fences())
+    await stage.perform(PutObject("photos", "k"), b"data")
+    assert [key for verb, key in stage.backends["second"].calls if verb == "put"]
+    stage.usage.refresh({}, frozenset(("first", "second")))
+    with pytest.raises(NoBackendAccepts, match="first, second cordoned"):
+        await stage.perform(PutObject("photos", "k"), b"data")
 
 
 async def test_a_cancelled_drain_stops_and_opens_the_backend(stage: Stage) -> None:
@@ -281,6 +293,22 @@ async def test_uploads_there_may_be_completed_and_their_objects_are_moved(stage:
     assert (await now(stage, operation)).state == "Succeeded"
     assert await stage.read(GetObject("photos", "film")) == b"reel"
     assert stage.backends["first"].objects == {}
+
+
+async def test_an_upload_whose_creator_died_is_ended(stage: Stage) -> None:
+    """Its row stands, perhaps the backend has it, and no client was ever told of it."""
+    await stage.metadata.create_upload(an_upload("u1", backend="first", initiated_ms=stage.now_ms), None)
+    await stage.backends["first"].create_multipart("photos/film.mkv~write-of-u1")
+    operation = await drain(stage)
+    await stage.operate()
+    assert (await now(stage, operation)).reason == "WaitingForUploads"
+    stage.now_ms += CREATED_BY_THEN_MS + 1
+    await stage.operate()
+    assert (await now(stage, operation)).reason == "WaitingForDeletions"
+    stage.now_ms += SETTLE_MS
+    await stage.operate()
+    assert (await now(stage, operation)).state == "Succeeded"
+    assert stage.backends["first"].uploads == {}
 
 
 async def test_deletions_that_fail_are_told_and_tried_again_within_half_an_hour(stage: Stage) -> None:

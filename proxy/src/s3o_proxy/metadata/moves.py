@@ -86,7 +86,7 @@ def uploads_to_end(backend: str, bucket: str, limit: int) -> Steps[Sequence[Pinn
         rows = yield from ask("uploads_on_backend", backend=backend, count=limit)
     else:
         rows = yield from ask("uploads_in_bucket", bucket=bucket, count=limit)
-    return [PinnedUpload(row["upload_id"], is_open=bool(row["backend_upload_id"])) for row in rows]
+    return [PinnedUpload(row["upload_id"], is_open=bool(row["backend_upload_id"]), initiated_ms=row["initiated_ms"]) for row in rows]
 
 
 def weigh_backend(backend: str) -> Steps[Sequence[Weight]]:

@@ -300,6 +300,7 @@ class PinnedUpload:
 
     upload_id: str
     is_open: bool
+    initiated_ms: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s3o_crds.compiled import BucketConfig
 from s3o_proxy.backends.port import BackendSet
@@ -40,7 +40,10 @@ class Context:
 
     def candidates(self) -> list[Candidate]:
         """The backends in Pack order, as placement sees them."""
-        return Placing(self.snapshot).candidates
+        known = Placing(self.snapshot).candidates
+        if not self.usage.fenced:
+            return known
+        return [replace(each, accepts_writes=False) if each.name in self.usage.fenced else each for each in known]
 
 
 class Placing:

@@ -13,13 +13,15 @@ class UsageView:
 
     def __init__(self) -> None:
         self._usage: dict[str, Usage] = {}
+        self.fenced: frozenset[str] = frozenset()
+        """Backends that take no new writes, by the ledger's word: asking them would only cost a transaction."""
 
     @property
     def by_backend(self) -> Mapping[str, Usage]:
         return self._usage
 
-    def refresh(self, usage: Mapping[str, Usage]) -> None:
-        self._usage = dict(usage)
+    def refresh(self, usage: Mapping[str, Usage], fenced: frozenset[str] = frozenset()) -> None:
+        self._usage, self.fenced = dict(usage), fenced
 
     def reserved(self, backend: str, size_bytes: int) -> None:
         known = self._usage.get(backend, Usage(backend))

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from s3o_proxy.domain.cleanup import SETTLE_MS
+from s3o_proxy.domain.errors import NoSuchUpload
 from s3o_proxy.domain.operation import Progress, Remains
+from s3o_proxy.metadata.port import PinnedUpload
 from s3o_proxy.workers.journal import Journal
 from s3o_proxy.workers.means import Means
 
+CREATED_BY_THEN_MS = 120_000
+"""An upload that no backend has created by then belongs to a process that died."""
+MOST_UPLOADS = 1000
 LONGEST_PAUSE_MS = 1_800_000
 """Between two tries of a deletion, while a backend is waited for."""
 
@@ -19,7 +25,24 @@ class Rest:
     def __init__(self, means: Means, journal: Journal, backend: str) -> None:
         self._means, self._journal, self._backend = means, journal, backend
 
-    async def figures(self) -> Mapping[str, Any]:
+    async     async def _end_uploads_of_nobody(self) -> None:
+        """A process that died while it created an upload told nobody its id: no client will ever end it."""
+        now = self._means.clock()
+        for upload in await self._means.metadata.uploads_to_end(self._backend, "", MOST_UPLOADS):
+            if not upload.is_open and upload.initiated_ms < now - CREATED_BY_THEN_MS:
+                await end_upload(self._means, upload, "upload_never_opened")
+
+
+async def end_upload(means: Means, upload: PinnedUpload, reason: str) -> None:
+    # The backend may just be creating one that is not open yet: looked for too early, it would not be found.
+    due_ms = means.clock() + (0 if upload.is_open else SETTLE_MS)
+    try:
+        await means.metadata.abort_upload(upload.upload_id, reason, due_ms)
+    except NoSuchUpload:
+        return  # It ended by itself.
+
+
+def figures(self) -> Mapping[str, Any]:
         return figures(self._journal.progress, await self._means.metadata.remains(self._backend))
 
     async def wait(self, left: Remains) -> None:
@@ -32,6 +55,7 @@ class Rest:
             self._means.wake_cleanup()
         known = {**figures(self._journal.progress, left), "last_error": left.error}
         if left.uploads:
+            await self._end_uploads_of_nobody()
             message = (
                 f"{left.uploads} multipart uploads are in progress there: they end by their clients, or are aborted when they are stale"
             )
@@ -43,6 +67,23 @@ class Rest:
         else:
             message = f"{left.dead} deletions there were given up and wait in the dead-letter queue for a person"
             await self._journal.state("Stalled", "DeletionsFailed", message, known)
+
+
+    async def _end_uploads_of_nobody(self) -> None:
+        """A process that died while it created an upload told nobody its id: no client will ever end it."""
+        now = self._means.clock()
+        for upload in await self._means.metadata.uploads_to_end(self._backend, "", MOST_UPLOADS):
+            if not upload.is_open and upload.initiated_ms < now - CREATED_BY_THEN_MS:
+                await end_upload(self._means, upload, "upload_never_opened")
+
+
+async def end_upload(means: Means, upload: PinnedUpload, reason: str) -> None:
+    # The backend may just be creating one that is not open yet: looked for too early, it would not be found.
+    due_ms = means.clock() + (0 if upload.is_open else SETTLE_MS)
+    try:
+        await means.metadata.abort_upload(upload.upload_id, reason, due_ms)
+    except NoSuchUpload:
+        return  # It ended by itself.
 
 
 def figures(progress: Progress, left: Remains) -> Mapping[str, Any]:

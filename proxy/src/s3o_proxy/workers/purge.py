@@ -9,14 +9,11 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from s3o_proxy.domain.cleanup import SETTLE_MS
-from s3o_proxy.domain.errors import NoSuchUpload
 from s3o_proxy.domain.model import Copy, ListQuery, StoredObject
 from s3o_proxy.domain.moving import Moved
 from s3o_proxy.domain.operation import Flow, Operation, Plan
-from s3o_proxy.metadata.port import PinnedUpload
 from s3o_proxy.workers.convoy import Convoy
-from s3o_proxy.workers.emptying import Rest, figures
+from s3o_proxy.workers.emptying import MOST_UPLOADS, Rest, end_upload, figures
 from s3o_proxy.workers.journal import Journal
 from s3o_proxy.workers.means import Means
 
@@ -114,15 +111,7 @@ class Purge:
     # --- uploads -----------------------------------------------------------------------------------------------------
 
     async def _abort_uploads(self, *, backend: str = "", bucket: str = "") -> None:
-        while page := await self._means.metadata.uploads_to_end(backend, bucket, PAGE):
+        while page := await self._means.metadata.uploads_to_end(backend, bucket, MOST_UPLOADS):
             for upload in page:
-                await self._abort(upload)
+                await end_upload(self._means, upload, "upload_purged")
             await self._journal.note()
-
-    async def _abort(self, upload: PinnedUpload) -> None:
-        # The backend may just be creating one that is not open yet: looked for too early, it would not be found.
-        due_ms = self._means.clock() + (0 if upload.is_open else SETTLE_MS)
-        try:
-            await self._means.metadata.abort_upload(upload.upload_id, "upload_purged", due_ms)
-        except NoSuchUpload:
-            return  # It ended by itself.

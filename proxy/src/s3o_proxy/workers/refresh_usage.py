@@ -1,4 +1,4 @@
-"""Brings the ledger's counters and queue depths into this process: for placement's ranking and for the metrics."""
+"""Brings the ledger's counters, fences and queue depths into this process: for placement's ranking and for the metrics."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from s3o_proxy.domain.model import Usage
 from s3o_proxy.metadata.port import Metadata
 from s3o_proxy.workers.report import Report
 
+Publish = Callable[[Mapping[str, Usage], frozenset[str], Mapping[str, int]], None]
+"""Told the usage by backend, the backends that take no new writes, and the queue depths."""
+
 
 class RefreshUsage:
     name = "refresh_usage"
     singleton = False
     period_ms = 5_000
 
-    def __init__(self, metadata: Metadata, publish: Callable[[Mapping[str, Usage], Mapping[str, int]], None]) -> None:
+    def __init__(self, metadata: Metadata, publish: Publish) -> None:
         self._metadata, self._publish = metadata, publish
 
     async def run_once(self) -> Report:
         usage = await self._metadata.usage()
-        self._publish(usage, await self._metadata.queue_depths())
+        self._publish(usage, await self._metadata.fences(), await self._metadata.queue_depths())
         return Report(done=len(usage))

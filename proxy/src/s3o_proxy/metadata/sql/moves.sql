@@ -99,14 +99,14 @@ SELECT
 
 -- uploads_on_backend --
 -- A page of the uploads that are pinned to a backend, whether they are open there yet or not.
-SELECT uploads.upload_id, uploads.backend_upload_id FROM uploads
+SELECT uploads.upload_id, uploads.backend_upload_id, uploads.initiated_ms FROM uploads
 WHERE uploads.backend = :backend
 ORDER BY uploads.storage_key
 LIMIT :count
 
 -- uploads_in_bucket --
 -- A page of the uploads of a bucket, whether they are open on their backend yet or not.
-SELECT uploads.upload_id, uploads.backend_upload_id FROM uploads
+SELECT uploads.upload_id, uploads.backend_upload_id, uploads.initiated_ms FROM uploads
 WHERE uploads.bucket = :bucket
 ORDER BY uploads.key, uploads.upload_id
 LIMIT :count
