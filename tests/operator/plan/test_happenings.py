@@ -52,6 +52,7 @@ STALLED = ("Stalled", "True", "SecretNotFound")
         ({}, conditions(("ConfigInSync", "False", "Propagating")), []),
         ({}, conditions(("ConfigInSync", "False", "Refused")), [("Warning", "Refused", "of ConfigInSync")]),
         ({}, conditions(("Ready", "True", "ScaledToZero")), []),
+        ({}, conditions(("InvalidTrigger", "True", "InvalidTrigger")), [("Warning", "InvalidTrigger", "of InvalidTrigger")]),
     ],
 )
 def test_transitions_are_told_and_states_are_not(before: Object, after: Object, expected: list[tuple[str, str, str]]) -> None:

@@ -23,6 +23,8 @@ _WORTH_TELLING = {
     ("Draining", "True"): NORMAL,
     ("Drained", "True"): NORMAL,
     ("DeletionBlocked", "True"): WARNING,
+    ("InvalidTrigger", "True"): WARNING,
+    ("AccessRestricted", "True"): WARNING,
 }
 _UNDER_WAY = frozenset({"Propagating", "ScaledToZero"})
 """Reasons by which nothing is wrong."""
