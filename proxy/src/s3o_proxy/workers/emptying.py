@@ -25,24 +25,7 @@ class Rest:
     def __init__(self, means: Means, journal: Journal, backend: str) -> None:
         self._means, self._journal, self._backend = means, journal, backend
 
-    async     async def _end_uploads_of_nobody(self) -> None:
-        """A process that died while it created an upload told nobody its id: no client will ever end it."""
-        now = self._means.clock()
-        for upload in await self._means.metadata.uploads_to_end(self._backend, "", MOST_UPLOADS):
-            if not upload.is_open and upload.initiated_ms < now - CREATED_BY_THEN_MS:
-                await end_upload(self._means, upload, "upload_never_opened")
-
-
-async def end_upload(means: Means, upload: PinnedUpload, reason: str) -> None:
-    # The backend may just be creating one that is not open yet: looked for too early, it would not be found.
-    due_ms = means.clock() + (0 if upload.is_open else SETTLE_MS)
-    try:
-        await means.metadata.abort_upload(upload.upload_id, reason, due_ms)
-    except NoSuchUpload:
-        return  # It ended by itself.
-
-
-def figures(self) -> Mapping[str, Any]:
+    async def figures(self) -> Mapping[str, Any]:
         return figures(self._journal.progress, await self._means.metadata.remains(self._backend))
 
     async def wait(self, left: Remains) -> None:
@@ -67,7 +50,6 @@ def figures(self) -> Mapping[str, Any]:
         else:
             message = f"{left.dead} deletions there were given up and wait in the dead-letter queue for a person"
             await self._journal.state("Stalled", "DeletionsFailed", message, known)
-
 
     async def _end_uploads_of_nobody(self) -> None:
         """A process that died while it created an upload told nobody its id: no client will ever end it."""
