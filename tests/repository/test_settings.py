@@ -107,6 +107,7 @@ FOR_THE_OPERATOR = {
     },
     "StorageBackend": {"spec.deletionPolicy"},
     "VirtualBucket": {
+        "spec.deletionPolicy",
         *(f"spec.credentials[].secretTemplate.{field}" for field in ("name", "labels", "annotations", "keys")),
         "spec.credentials[].rotation.gracePeriod",
     },

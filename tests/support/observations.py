@@ -13,15 +13,18 @@ from s3o_operator.plan.manifests.admin import build_admin_secret
 from s3o_operator.plan.observed import Key, Object, Observed, ref_of
 from s3o_operator.plan.planner import plan
 from s3o_operator.plan.registry import CredentialRef, Entry, registry_of
+from s3o_operator.plan.removal import FINALIZERS
 
 KEY = Key("default", "main")
 NOW = "2026-11-21T10:00:00Z"
 
 
 def served(document: Object, **metadata: object) -> Object:
-    """As the API server would give it."""
+    """As the API server would give it; backends and buckets with our finalizer, which comes before all else."""
     name = document["metadata"]["name"]
-    own = {"uid": f"uid-of-{name}", "generation": 1, "resourceVersion": "1", "creationTimestamp": "2026-11-21T09:00:00Z"}
+    own: Object = {"uid": f"uid-of-{name}", "generation": 1, "resourceVersion": "1", "creationTimestamp": "2026-11-21T09:00:00Z"}
+    if document["kind"] in ("StorageBackend", "VirtualBucket"):
+        own["finalizers"] = [FINALIZERS[document["kind"]]]
     return {**document, "metadata": {"namespace": "default", **own, **document["metadata"], **metadata}}
 
 

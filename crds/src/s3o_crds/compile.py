@@ -47,11 +47,15 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Compilation:
-    """`config` is None when the orchestrator itself is refused. `secret_values` holds exactly the secrets that the config names."""
+    """`config` is None when the orchestrator itself is refused. `secret_values` holds exactly the secrets that the config names.
+
+    `held`: those of them that come from no Secret that there is.
+    """
 
     config: FleetConfig | None
     secret_values: Mapping[SecretRef, str] = field(repr=False)
     rejections: tuple[Rejection, ...] = ()
+    held: frozenset[SecretRef] = frozenset()
 
 
 def compile(  # noqa: A001  the name that the design gives it; the builtin is not used here
@@ -62,10 +66,12 @@ def compile(  # noqa: A001  the name that the design gives it; the builtin is no
     *,
     refused: Iterable[Rejection] = (),
     standing: Standing = NOBODY,
+    held: Mapping[SecretRef, str] | None = None,
     generation: int = 1,
     previous: FleetConfig | None = None,
 ) -> Compilation:
     """Resources that refer to another orchestrator are ignored. What the caller `refused` for reasons of its own keeps what it claims.
+    `held`: what was read of Secrets before; a backend whose Secret is no more is served by it, since what lies there must stay readable.
 
     With `previous`, an unchanged config keeps its generation and a changed one gets a higher one; never less than `generation` then.
     """
@@ -76,7 +82,7 @@ def compile(  # noqa: A001  the name that the design gives it; the builtin is no
     except Refused as fatal:
         return Compilation(None, {}, (_rejection(orchestrator, fatal),))
     refusals = {(one.kind, one.namespace, one.name): Refused(one.reason, one.message) for one in refused}
-    served_backends, backend_values, backend_rejections = _compile_backends(orchestrator, backends, book, refusals, standing)
+    served_backends, backend_values, backend_rejections = _compile_backends(orchestrator, backends, book, refusals, standing, held or {})
     served_buckets, bucket_values, bucket_rejections = _compile_buckets(orchestrator, buckets, book, refusals, standing)
     values = own.values | backend_values | bucket_values
     config = FleetConfig(
@@ -89,14 +95,20 @@ def compile(  # noqa: A001  the name that the design gives it; the builtin is no
         backends=tuple(sorted(served_backends, key=lambda backend: (backend.order, backend.name))),
         buckets=tuple(sorted(served_buckets, key=lambda bucket: bucket.name)),
     )
-    return Compilation(_numbered(config, values, previous), values, tuple(sorted(backend_rejections + bucket_rejections)))
+    borrowed = frozenset(ref for ref in backend_values if book.find(*_secret_of(ref)) is None)
+    return Compilation(_numbered(config, values, previous), values, tuple(sorted(backend_rejections + bucket_rejections)), borrowed)
 
 
 _Refusals = Mapping[Identity, Refused]
 
 
 def _compile_backends(
-    orchestrator: S3Orchestrator, backends: Iterable[StorageBackend], book: SecretBook, refusals: _Refusals, standing: Standing
+    orchestrator: S3Orchestrator,
+    backends: Iterable[StorageBackend],
+    book: SecretBook,
+    refusals: _Refusals,
+    standing: Standing,
+    held: Mapping[SecretRef, str],
 ) -> tuple[list[BackendConfig], dict[SecretRef, str], list[Rejection]]:
     served: list[BackendConfig] = []
     values: dict[SecretRef, str] = {}
@@ -110,7 +122,7 @@ def _compile_backends(
             if place is not None:
                 places.claim(physical_location(*place), backend, "its bytes would be counted twice: endpoint and bucket are those of")
             if isinstance(backend, StorageBackend):
-                secrets = SecretReader(book, backend.namespace)
+                secrets = SecretReader(book, backend.namespace, held)
                 _refuse_as_told(backend, refusals)
                 served.append(resolve_backend(backend, secrets))
                 values |= secrets.values
@@ -200,6 +212,11 @@ def _numbered(config: FleetConfig, values: Mapping[SecretRef, str], previous: Fl
             return unchanged
         config = config.model_copy(update={"generation": max(config.generation, previous.generation + 1)})
     return _with_digest(config, values)
+
+
+def _secret_of(ref: SecretRef) -> tuple[str, str]:
+    namespace, name, _ = ref.split("/", 2)
+    return namespace, name
 
 
 def _with_digest(config: FleetConfig, values: Mapping[SecretRef, str]) -> FleetConfig:

@@ -6,7 +6,7 @@ sentence for people; the sentence names Secrets and keys, never values.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from s3o_crds.compiled import BackendConfig, CleanupConfig, CredentialConfig, DatabaseConfig, SecretRef, ServerConfig, TLSConfig
@@ -46,10 +46,12 @@ class SecretBook:
 class SecretReader:
     """Reads Secrets of one namespace for one resource, and keeps what it read in `values`."""
 
-    def __init__(self, book: SecretBook, namespace: str) -> None:
+    def __init__(self, book: SecretBook, namespace: str, held: Mapping[SecretRef, str] | None = None) -> None:
+        """`held`: values that stand for those of a Secret that is no more."""
         self.values: dict[SecretRef, str] = {}
         self._book = book
         self._namespace = namespace
+        self._held = held or {}
 
     def text(self, field: str, name: str, key: str) -> SecretRef:
         """A key, password, token or URI. White space around it is never meant, and would fail much later, as a wrong signature."""
@@ -67,6 +69,9 @@ class SecretReader:
 
     def _read(self, field: str, name: str, key: str) -> tuple[SecretRef, str]:
         secret = self._book.find(self._namespace, name)
+        ref = f"{self._namespace}/{name}/{key}"
+        if secret is None and ref in self._held:
+            return ref, self._held[ref]
         if secret is None:
             raise Refused("SecretNotFound", f"{field}: Secret {self._namespace}/{name} does not exist (its key {key} is needed)")
         if key not in secret:
@@ -78,7 +83,7 @@ class SecretReader:
             raise Refused("SecretKeyInvalid", f"{self._where(field, name, key)} is not text (UTF-8)") from None
         if not value:
             raise Refused("SecretKeyInvalid", f"{self._where(field, name, key)} is empty")
-        return f"{self._namespace}/{name}/{key}", value
+        return ref, value
 
     def _where(self, field: str, name: str, key: str) -> str:
         return f"{field}: key {key} of Secret {self._namespace}/{name}"

@@ -18,6 +18,7 @@ import kopf
 
 from s3o_operator.apply.announce import Announcer
 from s3o_operator.fleet.client import AdminClient
+from s3o_operator.fleet.operations import Operations
 from s3o_operator.fleet.watch import FleetWatch
 from s3o_operator.handlers.events import make_registry
 from s3o_operator.health import serve_health
@@ -57,9 +58,10 @@ class Process:
         self.resync = Resync(kube, self.intake, settings.watched_namespace, settings.resync_s, time.monotonic)
         self.client = AdminClient(self.metrics)
         self.fleet = FleetWatch(self.client, self.cache, self.queue, time.monotonic)
+        self.operations = Operations(self.client, self.fleet.peers)
         self.announcer = Announcer(kube, self.metrics, socket.gethostname())
         self.reconciler = Reconciler(
-            kube, self.cache, self.queue, self.metrics, self.fleet, self.announcer, settings.image, self.optional.unusable
+            kube, self.cache, self.queue, self.metrics, self.fleet, self.operations, self.announcer, settings.image, self.optional.unusable
         )
         self.metrics.queue_keys.set_function(lambda: len(self.queue))
 

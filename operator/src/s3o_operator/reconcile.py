@@ -6,9 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 
 from s3o_operator.apply.announce import Announcer
 from s3o_operator.apply.apply import apply
+from s3o_operator.fleet.operations import Operations
 from s3o_operator.fleet.watch import FleetWatch
 from s3o_operator.kube.client import Kube
 from s3o_operator.kube.errors import KubeError
@@ -17,7 +19,8 @@ from s3o_operator.observe.cache import Cache
 from s3o_operator.observe.cluster import observe
 from s3o_operator.plan.actions import Action, Plan
 from s3o_operator.plan.happenings import concerned, happenings
-from s3o_operator.plan.observed import Failure, Key
+from s3o_operator.plan.lifecycle import wants_operations
+from s3o_operator.plan.observed import Failure, Key, Observed
 from s3o_operator.plan.planner import plan
 from s3o_operator.queue import WorkQueue
 
@@ -38,6 +41,7 @@ class Reconciler:
         queue: WorkQueue,
         metrics: Metrics,
         fleet: FleetWatch,
+        operations: Operations,
         announcer: Announcer,
         image: str,
         unusable: Mapping[str, str],
@@ -47,6 +51,7 @@ class Reconciler:
         self._queue = queue
         self._metrics = metrics
         self._fleet = fleet
+        self._operations = operations
         self._announcer = announcer
         self._image = image
         self._unusable = unusable
@@ -84,21 +89,27 @@ class Reconciler:
         """When it is due again (RFC 3339), or nothing. Raises KubeError for what may pass, Refused for what will not."""
         failures: tuple[Failure, ...] = ()
         await self._fleet.meet(key)
+        self._operations.forget(key)
+        if wants_operations(self._observed(key)):
+            await self._operations.look(key)
         before = None
         for _ in range(_MOST_PLANS):
-            seen = observe(self._cache, key, self._image, self._fleet.contacts(key), unusable=self._unusable, failures=failures)
-            planned = plan(seen)
+            planned = plan(self._observed(key, failures))
             if planned == before:
                 raise Refused(f"what was done did not help: {type(planned.actions[0]).__name__} is wanted again")
             before = planned
-            now = planned.statuses() if failures else planned
-            outcome = await apply(now, self._kube, self._cache, self._progress_of(now))
+            now, at_the_proxies = planned.statuses() if failures else planned, partial(self._operations.do, key)
+            outcome = await apply(now, self._kube, self._cache, self._progress_of(now), at_the_proxies)
             if failures:
                 raise Refused("; ".join(map(str, failures)))
             failures = outcome.failures
             if not outcome.again and not failures:
                 return planned.due
         raise Refused(f"{_MOST_PLANS} plans did not settle it")
+
+    def _observed(self, key: Key, failures: tuple[Failure, ...] = ()) -> Observed:
+        contacts, known = self._fleet.contacts(key), self._operations.known(key)
+        return observe(self._cache, key, self._image, contacts, unusable=self._unusable, operations=known, failures=failures)
 
     def _progress_of(self, planned: Plan) -> Callable[[Action], None]:
         """Counts what is carried out, and tells it: of a status, what it changes of the one that stands there now."""

@@ -13,9 +13,10 @@ from tests.support import resources
 
 from s3o_operator.plan.actions import Ensure, SetStatus, WriteKeys, render
 from s3o_operator.plan.manifests.admin import build_admin_secret
-from s3o_operator.plan.observed import Key, Object, Observed, ref_of
+from s3o_operator.plan.observed import Failure, Key, Object, Observed, ref_of
 from s3o_operator.plan.planner import plan
 from s3o_operator.plan.registry import CredentialRef, Entry, KeyPair, registry_of
+from s3o_operator.plan.removal import FINALIZERS
 
 GOLDEN = Path(__file__).parent / "golden"
 KEY = Key("default", "main")
@@ -24,9 +25,10 @@ TOKEN = "token-of-the-pods"
 
 
 def served(document: Object, **metadata: object) -> Object:
-    """As the API server would give it."""
+    """As the API server would give it; ours with our finalizer, which comes first."""
     name = document["metadata"]["name"]
-    own = {"uid": f"uid-of-{name}", "generation": 1, "resourceVersion": "1", "namespace": "default", **metadata}
+    protected = {"finalizers": [FINALIZERS[document["kind"]]]} if document["kind"] in ("StorageBackend", "VirtualBucket") else {}
+    own = {**protected, "uid": f"uid-of-{name}", "generation": 1, "resourceVersion": "1", "namespace": "default", **metadata}
     own["creationTimestamp"] = "2026-11-21T10:00:00Z"
     return {**document, "metadata": {**document["metadata"], **own}}
 
@@ -90,6 +92,13 @@ def test_keys_come_first_and_alone() -> None:
     planned = plan(observed())
     assert [type(action) for action in planned.actions] == [WriteKeys]
     assert_golden("keys-first.txt", render(planned))
+
+
+def test_nothing_is_served_before_it_is_protected() -> None:
+    unprotected = observed(registry(), backends=(served(resources.backend(), finalizers=["another"]),))
+    assert render(plan(unprotected)) == "protect StorageBackend default/one\n"
+    refused = plan(replace(unprotected, failures=(Failure("PATCH: forbidden"),)))
+    assert "Accepted=False NotProtected" in render(refused)
 
 
 def test_everything_is_made_in_order_and_then_reported() -> None:

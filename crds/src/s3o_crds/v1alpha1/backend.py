@@ -109,7 +109,9 @@ class BackendTokens(Observation):
 
 
 class StorageBackendStatus(Status):
-    phase: Literal["Pending", "Ready", "Degraded", "Cordoned", "Draining", "Drained", "Removing", "Paused", "Failed"] | None = None
+    phase: Literal["Pending", "Ready", "Degraded", "Cordoned", "Draining", "Drained", "Purging", "Removing", "Paused", "Failed"] | None = (
+        None
+    )
     """The state in one word."""
     backend_name: Annotated[str, Field(max_length=63)] | None = None
     """Name under which it is served. Whoever has one stays attached, whatever spec.access of the orchestrator says later."""
@@ -120,7 +122,9 @@ class StorageBackendStatus(Status):
     drain: Progress | None = None
     """The drain that was asked for last."""
     plan: OperationPlan | None = None
-    """What that drain was going to cost."""
+    """What the last drain or purge was going to cost."""
+    purge: Progress | None = None
+    """The deletion of every object, for a backend that is being deleted with deletionPolicy Purge."""
     operations: Operations = ()
     """The operations that were asked for last, the newest first."""
     last_handled: BackendTokens | None = None

@@ -22,6 +22,7 @@ from s3o_crds.meta import (
     immutable,
     list_map,
 )
+from s3o_crds.v1alpha1.operations import OperationPlan, Operations, Progress
 from s3o_crds.values import (
     BUCKET_PATTERN,
     Annotations,
@@ -138,6 +139,9 @@ class VirtualBucketSpec(Section):
     credentials: Annotated[tuple[Credential, ...], *list_map("name", 64)] = ()
     """Who may use the bucket. Empty: on a cluster the operator makes a key pair, named default. The same key pair may open several buckets;
     an access key id has one secret."""
+    deletion_policy: Literal["Retain", "Delete"] = "Retain"
+    """What becomes of the objects when this object is deleted. Retain leaves them where they are: a VirtualBucket of this name has them
+    again. Delete deletes every one of them, and waits until it is done. Its credentials open nothing from then on, either way."""
 
 
 class CredentialStatus(Observation):
@@ -168,7 +172,7 @@ class RotationUnderWay(Observation):
 
 
 class VirtualBucketStatus(Status):
-    phase: Literal["Pending", "Bound", "Failed"] | None = None
+    phase: Literal["Pending", "Bound", "Released", "Purging", "Paused", "Failed"] | None = None
     """The state in one word."""
     bucket_name: Annotated[str, Field(max_length=63)] | None = None
     """Name of the bucket that is served. Whoever has one stays attached, whatever spec.access of the orchestrator says later."""
@@ -188,6 +192,12 @@ class VirtualBucketStatus(Status):
     """The first configuration that has this bucket as it is now, and a digest of what it has of it. Ready when every proxy serves it."""
     usage: Usage | None = None
     """What is stored in this bucket."""
+    purge: Progress | None = None
+    """The deletion of every object, for a bucket that is being deleted with deletionPolicy Delete."""
+    plan: OperationPlan | None = None
+    """What that was going to cost."""
+    operations: Operations = ()
+    """The operations that were asked for last, the newest first."""
 
 
 def _name_rules() -> tuple[Rule, ...]:

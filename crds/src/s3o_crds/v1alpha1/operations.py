@@ -84,6 +84,8 @@ class Progress(Observation):
     """Room elsewhere, in bytes."""
     estimated_completion_time: datetime | None = None
     """When it will be done at this speed."""
+    reported_at: datetime | None = None
+    """When the message of the condition that tells of it was last renewed: no more often than every 30 seconds."""
     last_error: Annotated[str, Field(max_length=1024)] | None = None
     """The last thing that went wrong."""
     summary: Annotated[str, Field(max_length=128)] | None = None

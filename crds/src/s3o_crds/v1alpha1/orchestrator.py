@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 from s3o_crds.meta import CASecretRef, ConfigStatus, Observation, Resource, Rule, SecretKeyRef, Section, Status, Usage
 from s3o_crds.v1alpha1.access import Access
 from s3o_crds.v1alpha1.exposure import CertManager, Gateway, Ingress, Monitoring, NetworkPolicy, Service
+from s3o_crds.v1alpha1.operations import OperationPlan, Operations, Progress, Token
 from s3o_crds.v1alpha1.pods import ExtraEnv, Image, Proxy, Worker
 from s3o_crds.values import DomainName, Duration, ObjectName, PositiveByteSize, PositiveDuration, Region
 
@@ -244,6 +245,15 @@ class Count(Observation):
     """Ready of total, such as 2/3."""
 
 
+class OrchestratorTokens(Observation):
+    """Values of annotations that have been taken note of: none of them starts anything a second time."""
+
+    rebalance: Token | None = None
+    """Of s3orchestrator.io/rebalance."""
+    restart: Token | None = None
+    """Of s3orchestrator.io/restart. Pods are made anew when it changes."""
+
+
 class S3OrchestratorStatus(Status):
     phase: Literal["Pending", "Deploying", "Ready", "Degraded", "Deleting"] | None = None
     """The state in one word."""
@@ -261,6 +271,14 @@ class S3OrchestratorStatus(Status):
     """VirtualBuckets of this orchestrator."""
     usage: Usage | None = None
     """What is stored on all backends."""
+    rebalance: Progress | None = None
+    """The rebalance that was asked for last."""
+    plan: OperationPlan | None = None
+    """What that rebalance was going to cost."""
+    operations: Operations = ()
+    """The operations that were asked for last, the newest first."""
+    last_handled: OrchestratorTokens | None = None
+    """Annotations that have been taken note of."""
 
 
 class S3Orchestrator(Resource):

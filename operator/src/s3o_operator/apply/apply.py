@@ -8,16 +8,38 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from s3o_operator.apply.mint import mint_token, write_keys
+from s3o_operator.apply.protection import protect, read_live, release
+from s3o_operator.fleet.errors import FleetError
 from s3o_operator.kube.client import Kube
 from s3o_operator.kube.errors import Conflict, Forbidden, Gone, Invalid, KubeError
 from s3o_operator.observe.cache import Cache
-from s3o_operator.plan.actions import Action, Delete, Ensure, HandOver, Latch, MintToken, Plan, SetStatus, WriteKeys
+from s3o_operator.plan.actions import (
+    Action,
+    CancelOperation,
+    Delete,
+    Ensure,
+    FleetAction,
+    ForgetBackend,
+    HandOver,
+    Latch,
+    MintToken,
+    Plan,
+    Protect,
+    Release,
+    SetStatus,
+    StartOperation,
+    WriteKeys,
+)
 from s3o_operator.plan.manifests.labels import controller_of, is_ours
 from s3o_operator.plan.observed import Failure, Ref, ref_of
+from s3o_operator.plan.removal import is_leaving
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -29,13 +51,15 @@ class Outcome:
 
 
 Progress = Callable[[Action], None]
+AtTheProxies = Callable[[FleetAction], Awaitable[None]]
+"""Raises FleetError."""
 _IN_FLIGHT = 16
 """Measured: the API server is the limit from here on."""
 
 
-async def apply(plan: Plan, kube: Kube, cache: Cache, progress: Progress) -> Outcome:
+async def apply(plan: Plan, kube: Kube, cache: Cache, progress: Progress, proxies: AtTheProxies) -> Outcome:
     """Raises KubeError for what may pass by itself. Statuses are written only when all before them was carried out."""
-    run = _Run(kube, cache, progress)
+    run = _Run(kube, cache, progress, proxies)
     for reports, actions in itertools.groupby(plan.actions, lambda action: isinstance(action, SetStatus)):
         if reports and (run.again or run.failures):
             break
@@ -53,6 +77,8 @@ def _group(number: int, action: Action) -> int | str:
         case Ensure(manifest):
             owners = manifest["metadata"].get("ownerReferences", [])
             return "of buckets" if owners and owners[0]["kind"] == "VirtualBucket" else number
+        case Protect() | Release():
+            return "finalizers"
     return number
 
 
@@ -61,8 +87,11 @@ class _Run:
     kube: Kube
     cache: Cache
     progress: Progress
+    proxies: AtTheProxies
     again: bool = False
     failures: list[Failure] = field(default_factory=list)
+    undone: set[Ref] = field(default_factory=set)
+    """Whom the proxies could not forget now."""
 
     async def all_of(self, actions: Iterable[Action]) -> None:
         """When one may not have taken effect, no other is begun; those that are under way are ended first. Raises KubeError."""
@@ -76,7 +105,10 @@ class _Run:
     async def _lane(self, waiting: Iterator[Action], broken: list[KubeError]) -> None:
         for action in waiting:
             try:
-                self.again |= await _carry_out(action, self.kube, self.cache)
+                if isinstance(action, FleetAction):
+                    self.again |= await self._ask_the_proxies(action)
+                elif not (isinstance(action, Release) and action.ref in self.undone):
+                    self.again |= await _carry_out(action, self.kube, self.cache)
                 self.progress(action)
             except (Forbidden, Invalid) as error:
                 self.failures.append(Failure(str(error), _owner_of(action)))
@@ -84,6 +116,28 @@ class _Run:
                 broken.append(error)
             if broken:
                 return
+
+    async def _ask_the_proxies(self, action: FleetAction) -> bool:
+        """Whether to plan anew. What the proxies cannot do now holds up nobody: it is asked again when progress is looked at."""
+        if not isinstance(action, CancelOperation):
+            # Not by the cache alone: a namesake of one that is long gone must not be drained, purged or forgotten.
+            live = await read_live(action.ref, action.uid, self.kube, self.cache)
+            if live is None or (_ends_it(action) and not is_leaving(live)):
+                return True
+        try:
+            await self.proxies(action)
+        except FleetError as error:
+            _LOG.warning("%s: %s", action.ref, error)
+            if isinstance(action, ForgetBackend):
+                # Nobody would ask again, once it is gone.
+                self.undone.add(action.ref)
+            return False
+        return isinstance(action, StartOperation)
+
+
+def _ends_it(action: FleetAction) -> bool:
+    """Only for what is being deleted."""
+    return isinstance(action, ForgetBackend) or (isinstance(action, StartOperation) and action.kind == "Purge")
 
 
 def _owner_of(action: Action) -> str:
@@ -104,6 +158,11 @@ async def _carry_out(action: Action, kube: Kube, cache: Cache) -> bool:
         case MintToken():
             await mint_token(action, kube, cache)
             return True
+        case Protect():
+            await protect(action, kube, cache)
+            return True
+        case Release():
+            await release(action, kube, cache)
         case Ensure(manifest):
             ref = ref_of(manifest)
             # A watch shows only what bears our label: before something is made, its name is looked up:

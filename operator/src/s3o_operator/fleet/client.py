@@ -63,9 +63,10 @@ class AdminClient:
         Raises Refused, NotFound (no such backend), Busy (another one is active; `answer["operation"]`)."""
         return await self._any(peers, lambda peer: self._call(peer, "POST", "/operations", operation))
 
-    async def list_operations(self, peers: Sequence[Peer], subject: str) -> list[Answer]:
-        """Those of one custom resource (its uid), the newest first."""
-        answer = await self._any(peers, lambda peer: self._call(peer, "GET", f"/operations?subject={quote(subject, safe='')}"))
+    async def list_operations(self, peers: Sequence[Peer], subject: str = "") -> list[Answer]:
+        """Those of one custom resource (its uid), or all, the newest first."""
+        path = f"/operations?subject={quote(subject, safe='')}" if subject else "/operations"
+        answer = await self._any(peers, lambda peer: self._call(peer, "GET", path))
         return _list_of(answer, "operations")
 
     async def find_operation(self, peers: Sequence[Peer], operation_id: str) -> Answer | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -19,6 +19,7 @@ from s3o_operator.plan.observed import Object, Ref, ref_of
 _TIMEOUT_S = 10.0
 _PAGE = 500
 _APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
 
 
 async def connect() -> Kube:
@@ -79,6 +80,12 @@ class Kube:
         document = {"apiVersion": BY_NAME[ref.kind].api_version, "kind": ref.kind, "metadata": metadata, "status": status}
         query = {"fieldManager": MANAGER, "force": "true"}
         return await self._call("PATCH", f"{_path(ref)}/status", document, query=query, content=_APPLY)
+
+    async def set_finalizers(self, live: Object, finalizers: Sequence[str]) -> Object:
+        """Of exactly the version that was read. Raises Conflict when it has changed since."""
+        known = {name: live["metadata"][name] for name in ("name", "namespace", "uid", "resourceVersion")}
+        change = {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": {**known, "finalizers": [*finalizers]}}
+        return await self._call("PATCH", _path(ref_of(live)), change, query={"fieldManager": MANAGER}, content=_MERGE)
 
     async def create(self, document: Object, *, timeout_s: float = _TIMEOUT_S) -> Object:
         """Raises Conflict when one of this name exists."""

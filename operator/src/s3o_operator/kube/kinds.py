@@ -37,7 +37,7 @@ _OURS = f"{MANAGED_BY}={MANAGER}"
 _NEVER_NAMED = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token,type!=bootstrap.kubernetes.io/token"
 
 WATCHED = (
-    *(Kind(kind.name, GROUP, VERSION, kind.plural, verbs=_READ) for kind in OUR_KINDS),
+    *(Kind(kind.name, GROUP, VERSION, kind.plural, verbs=("get", "list", "watch", "patch")) for kind in OUR_KINDS),
     # Any Secret may be named by a resource, and a rotated one must reach the proxies at once.
     Kind("Secret", "", "v1", "secrets", fields=_NEVER_NAMED),
     Kind("ConfigMap", "", "v1", "configmaps", labels=_OURS),

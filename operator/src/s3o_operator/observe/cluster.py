@@ -26,6 +26,7 @@ def observe(
     contacts: Mapping[str, Contact],
     *,
     unusable: Mapping[str, str] = _NONE,
+    operations: tuple[Object, ...] | None = None,
     failures: tuple[Failure, ...] = (),
     now: datetime | None = None,
 ) -> Observed:
@@ -50,6 +51,7 @@ def observe(
         namespaces={one["metadata"]["name"]: one["metadata"].get("labels") or {} for one in cache.all("Namespace")} or None,
         pods=pods_of(cache, key),
         contacts=contacts,
+        operations=operations,
         failures=failures,
     )
 

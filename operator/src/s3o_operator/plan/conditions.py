@@ -46,10 +46,8 @@ def waiting(reason: str, message: str) -> Verdict:
 def conditions(
     resource: Object, verdict: Verdict, now: str, *, reconciling: bool | None = None, beside: Sequence[Fact] = ()
 ) -> list[Object]:
-    """The four, and the facts `beside` them. A condition keeps its lastTransitionTime as long as its status does.
-
-    `reconciling`: by default, neither ready nor stalled.
-    """
+    """The four, and the facts `beside` them, which win over one of the four of their name. A condition keeps its lastTransitionTime as long
+    as its status does. `reconciling`: by default, neither ready nor stalled."""
     at_work = reconciling if reconciling is not None else not verdict.ready and not verdict.stalled
     facts = [
         Fact("Accepted", verdict.accepted, *(("Accepted", "") if verdict.accepted else (verdict.reason, verdict.message))),
@@ -59,7 +57,7 @@ def conditions(
         *beside,
     ]
     before = {one.get("type"): one for one in (resource.get("status") or {}).get("conditions") or []}
-    return [_condition(resource, before.get(fact.type), now, fact) for fact in facts]
+    return [_condition(resource, before.get(fact.type), now, fact) for fact in {fact.type: fact for fact in facts}.values()]
 
 
 def _condition(resource: Object, before: Object | None, now: str, fact: Fact) -> Object:

@@ -53,8 +53,8 @@ class Observed:
     """`secrets`: every Secret that a resource may name. `live`: what stands under the names of children, foreign objects included.
 
     `namespaces`: labels of each namespace, by its name; None where one namespace is all that is watched.
-    `contacts`: what each pod said last, by its uid. `failures`: what the API server refused of the last plan, in words. `now`: RFC 3339, to
-    the second.
+    `contacts`: what each pod said last, by its uid. `operations`: those that the pods know; None: they were not asked, or did not answer.
+    `failures`: what the API server refused of the last plan, in words. `now`: RFC 3339, to the second.
     """
 
     key: Key
@@ -67,6 +67,7 @@ class Observed:
     live: Mapping[Ref, Object] = field(default_factory=dict, repr=False)
     pods: tuple[Object, ...] = field(default=(), repr=False)
     contacts: Mapping[str, Contact] = field(default_factory=dict, repr=False)
+    operations: tuple[Object, ...] | None = field(default=None, repr=False)
     namespaces: Mapping[str, Mapping[str, str]] | None = None
     unusable: Mapping[str, str] = field(default_factory=dict)
     """Kinds of optional children that cannot be used now → why, in a sentence."""

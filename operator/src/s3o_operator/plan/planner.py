@@ -1,7 +1,8 @@
 """`Observed` → `Plan`: all choices of the operator are made here and in what this calls.
 
 Key pairs and the admin token first, and alone: nothing is built on a key that is not yet in the registry. Then children, in the order in
-which they need each other. Then what is no longer wanted goes. Statuses last.
+which they need each other. Then what is no longer wanted goes, and what the proxies are to do is asked of them. Statuses last. What becomes
+of a resource because of a trigger or its deletion is decided before all this, by `lifecycle`.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from s3o_operator.plan.credentials import Credentials, as_given, credentials_in
 from s3o_operator.plan.drift import difference
 from s3o_operator.plan.handover import steps
 from s3o_operator.plan.leftovers import leftovers
+from s3o_operator.plan.lifecycle import decide_fates, earliest, last_steps, not_protected, releases, still_served, unprotected
 from s3o_operator.plan.manifests.admin import admin_token_in, build_admin_secret
 from s3o_operator.plan.manifests.blueprint import Blueprint
-from s3o_operator.plan.manifests.config import previous_config
+from s3o_operator.plan.manifests.config import previous_config, previous_values
 from s3o_operator.plan.manifests.labels import (
     admin_name,
     config_name,
@@ -38,6 +40,7 @@ from s3o_operator.plan.manifests.routes import build_certificate
 from s3o_operator.plan.manifests.service import endpoint_of
 from s3o_operator.plan.observed import Key, Object, Observed, Ref, ref_of
 from s3o_operator.plan.reading import Reading, read
+from s3o_operator.plan.removal import is_leaving
 from s3o_operator.plan.reports import Findings, statuses
 from s3o_operator.plan.rotation import before_all_else, due
 from s3o_operator.plan.standing import standing_in
@@ -47,27 +50,35 @@ _SHUTDOWN_DELAY = Duration("10s")
 
 
 def plan(observed: Observed) -> Plan:
-    reading = read(observed)
-    if reading.orchestrator is None or observed.orchestrator is None or "deletionTimestamp" in observed.orchestrator["metadata"]:
-        # Its children go with it, by their owner references. Nothing is made for what is going.
-        return Plan(tuple(statuses(observed, reading, Findings())))
+    everything = read(observed)
+    fates = decide_fates(observed, everything)
+    if everything.orchestrator is None or observed.orchestrator is None or is_leaving(observed.orchestrator):
+        # Its children go with it, by their owner references. Nothing is made for what is going, and nothing waits for it.
+        return Plan((*releases(fates, observed), *statuses(observed, everything, Findings(fates=fates.by_ref))))
+    reading, orchestrator = still_served(everything, fates), everything.orchestrator
     standing = standing_in(observed, reading)
     credentials = credentials_in(observed, reading, standing)
-    compilation = _compile(observed, reading, reading.orchestrator, credentials, standing)
-    rejected = {Ref(one.kind, one.namespace, one.name) for one in compilation.rejections}
-    first: list[Action] = [*_missing_token(observed, reading)]
+    compilation = _compile(observed, reading, orchestrator, credentials, standing)
+    first: list[Action] = [*_missing_token(observed, reading), *fates.latches]
     if compilation.config is not None:
         first += before_all_else(observed, reading, credentials, compilation.rejections)
-    if first:
+    if not observed.failures and (first := first or [*unprotected(reading, compilation)]):
         return Plan(tuple(first))
+    if protects := unprotected(reading, compilation):
+        credentials.refused |= not_protected(protects)
+        compilation = _compile(observed, reading, orchestrator, credentials, standing)
     try:
-        wanted = _wanted(observed, reading, reading.orchestrator, compilation, credentials)
+        wanted = _wanted(observed, reading, orchestrator, compilation, credentials)
     except TooLarge as error:
-        compilation = _refused_whole(compilation, reading.orchestrator, str(error))
-        wanted = _wanted(observed, reading, reading.orchestrator, compilation, credentials)
-    actions = _towards(observed, reading, compilation, credentials, wanted)
+        compilation = _refused_whole(compilation, orchestrator, str(error))
+        wanted = _wanted(observed, reading, orchestrator, compilation, credentials)
+    conflicts = _conflicts(observed, wanted)
+    actions = [*_towards(observed, reading, compilation, wanted, conflicts), *last_steps(fates, observed, compilation)]
+    endpoint = endpoint_of(observed.key, orchestrator)
+    findings = Findings(compilation, conflicts, credentials.generated, wanted.missing, endpoint, fates.by_ref)
+    rejected = {Ref(one.kind, one.namespace, one.name) for one in compilation.rejections}
     served = [one for bucket, all_ in credentials.generated.items() if bucket not in rejected for one in all_]
-    return Plan(tuple(actions), due(served, observed.now))
+    return Plan((*actions, *statuses(observed, everything, findings)), earliest(due(served, observed.now), fates.due(observed.now)))
 
 
 def _refused_whole(compilation: Compilation, orchestrator: S3Orchestrator, message: str) -> Compilation:
@@ -98,6 +109,7 @@ def _compile(
         refused=credentials.refused.values(),
         standing=standing,
         previous=previous_config(observed.key.name, live, reported),
+        held=previous_values(live),
     )
 
 
@@ -147,10 +159,13 @@ def _wanted(
     return wanted
 
 
-def _towards(observed: Observed, reading: Reading, compilation: Compilation, credentials: Credentials, wanted: _Wanted) -> list[Action]:
+def _conflicts(observed: Observed, wanted: _Wanted) -> dict[Ref, str]:
+    foreign = [one for one in wanted.manifests if _is_foreign(one, observed) and not _is_left_over(one, observed)]
+    return {ref_of(manifest): controller_of(manifest) for manifest in foreign}
+
+
+def _towards(observed: Observed, reading: Reading, compilation: Compilation, wanted: _Wanted, conflicts: Mapping[Ref, str]) -> list[Action]:
     left_over = {ref_of(manifest): observed.live[ref_of(manifest)] for manifest in wanted.manifests if _is_left_over(manifest, observed)}
-    foreign = [manifest for manifest in wanted.manifests if ref_of(manifest) not in left_over and _is_foreign(manifest, observed)]
-    conflicts = {ref_of(manifest): controller_of(manifest) for manifest in foreign}
     gone = _no_longer_wanted(observed, reading, {ref_of(manifest) for manifest in wanted.manifests}, compilation) if wanted.is_all else []
     # First, or it would go on to decide what is ours to decide again.
     actions: list[Action] = [one for one in gone if one.ref.kind == "HorizontalPodAutoscaler"]
@@ -164,10 +179,7 @@ def _towards(observed: Observed, reading: Reading, compilation: Compilation, cre
             live = None
         if why := difference(manifest, live):
             actions += steps(manifest, live, why, wanted.fewest) if ref == deployment_ref(observed.key) else [Ensure(manifest, why)]
-    actions += [one for one in gone if one not in actions]
-    endpoint = endpoint_of(observed.key, reading.orchestrator) if reading.orchestrator else ""
-    findings = Findings(compilation, conflicts, credentials.generated, wanted.missing, endpoint)
-    return [*actions, *statuses(observed, reading, findings)]
+    return actions + [one for one in gone if one not in actions]
 
 
 def _mounted_names(key: Key) -> set[Ref]:

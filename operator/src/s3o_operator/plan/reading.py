@@ -8,6 +8,7 @@ from s3o_crds.compile import Rejection
 from s3o_crds.parse import InvalidResource, Secret, parse_resource
 from s3o_crds.v1alpha1 import S3Orchestrator, StorageBackend, VirtualBucket
 from s3o_operator.plan.observed import Object, Observed, Ref, ref_of
+from s3o_operator.plan.removal import FINALIZERS, is_protected
 
 
 @dataclass
@@ -23,13 +24,17 @@ class Reading:
 
 
 def read(observed: Observed) -> Reading:
-    """Resources that are being deleted are gone already, as far as a plan is concerned."""
+    """Resources that are being deleted, and that we do not hold, are gone already, as far as a plan is concerned."""
     reading = Reading()
     there = [one for one in (observed.orchestrator, *observed.backends, *observed.buckets) if one is not None]
     for document in [*there, *observed.secrets]:
-        if "deletionTimestamp" not in document["metadata"] or document["kind"] == "S3Orchestrator":
+        if "deletionTimestamp" not in document["metadata"] or document["kind"] == "S3Orchestrator" or _is_held(document):
             _take(reading, document)
     return reading
+
+
+def _is_held(document: Object) -> bool:
+    return document["kind"] in FINALIZERS and is_protected(document)
 
 
 def _take(reading: Reading, document: Object) -> None:

@@ -12,6 +12,8 @@ from s3o_operator.plan.children import extras_fact
 from s3o_operator.plan.conditions import Fact, Verdict, conditions, refused, waiting
 from s3o_operator.plan.credentials import Generated
 from s3o_operator.plan.drift import holds
+from s3o_operator.plan.fate_report import fated, tell
+from s3o_operator.plan.fates import Fate
 from s3o_operator.plan.health import backend_facts, backend_verdict, database_ready, degraded
 from s3o_operator.plan.manifests.labels import proxy_name, selector
 from s3o_operator.plan.observed import Object, Observed, Ref, ref_of
@@ -33,6 +35,7 @@ class Findings:
     missing: tuple[str, ...] = ()
     """What is wanted and cannot be made here, in words."""
     endpoint: str = ""
+    fates: Mapping[Ref, Fate] = field(default_factory=dict)
 
 
 def statuses(observed: Observed, reading: Reading, findings: Findings) -> Iterator[SetStatus]:
@@ -45,9 +48,10 @@ def statuses(observed: Observed, reading: Reading, findings: Findings) -> Iterat
         if ref.kind != "S3Orchestrator":
             model = models.get(ref)
             since = sync.since(resource, model)
-            verdict = _verdict(ref, resource, model, since, observed, reading, findings, fleet, sync)
+            fate = findings.fates.get(ref, Fate(resource))
+            verdict = fated(fate, _verdict(ref, resource, model, since, observed, reading, findings, fleet, sync))
             counts[ref.kind].append(verdict.ready)
-            status = _part_status(resource, model, since, verdict, observed, findings)
+            status = _part_status(resource, model, since, verdict, observed, findings, fate)
             parts.append(SetStatus(ref, resource["metadata"]["uid"], status))
     orchestrator = observed.orchestrator
     if orchestrator is not None:
@@ -103,13 +107,15 @@ def _part_status(
     verdict: Verdict,
     observed: Observed,
     findings: Findings,
+    fate: Fate,
 ) -> Object:
+    told = tell(fate, verdict, observed)
     beside = backend_facts(model.backend_name, observed) if since and isinstance(model, StorageBackend) else []
     beside += invalid_triggers(resource, generated) if (generated := findings.generated.get(ref_of(resource))) is not None else []
     status: Object = {
         "observedGeneration": resource["metadata"]["generation"],
         "phase": "Failed" if verdict.stalled else "Pending",
-        "conditions": conditions(resource, verdict, observed.now, beside=beside),
+        "conditions": conditions(resource, verdict, observed.now, beside=[*beside, *told.facts]),
     }
     if since is not None:
         status["config"] = since.as_status()
@@ -126,7 +132,7 @@ def _part_status(
             status |= {"bucketName": model.bucket_name, "endpoint": findings.endpoint, "configMapName": model.name}
             status |= {"secretName": generated[0].secret.name, "credentials": reported(generated, observed.now)} if generated else {}
     usage = _part_usage(model, (resource.get("status") or {}).get("usage"), observed)
-    return status | ({"usage": usage} if usage else {})
+    return status | ({"usage": usage} if usage else {}) | told.parts
 
 
 def _part_usage(model: StorageBackend | VirtualBucket | None, before: Object | None, observed: Observed) -> Object | None:
@@ -177,6 +183,7 @@ def _orchestrator_status(
         status["config"] = {"generation": config.generation, "digest": config.digest}
         status["endpoint"] = findings.endpoint
     kept = {name: before[name] for name in ("config", "endpoint", "usage") if name in before}
+    status |= findings.fates.get(ref_of(resource), Fate(resource)).report
     if report := counting_report(observed):
         status["usage"] = total_usage(report.backends.values(), before.get("usage"), observed.now)
     return kept | status

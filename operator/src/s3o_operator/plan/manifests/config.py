@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import binascii
+import json
 import re
 from collections.abc import Mapping
 
-from s3o_crds.compiled import FleetConfig
+from s3o_crds.compiled import FleetConfig, SecretRef
 from s3o_crds.digest import canonical_json
-from s3o_crds.layout import Files, split, static_part
+from s3o_crds.layout import SECRETS_FILE, Files, split, static_part
 from s3o_operator.plan.manifests.blueprint import Blueprint
 from s3o_operator.plan.manifests.labels import child, config_name, digest, part_name
 from s3o_operator.plan.observed import Key, Object
@@ -42,6 +44,15 @@ def is_static(key: Key, name: str) -> bool:
 def _secret(blueprint: Blueprint, name: str, files: Files, annotations: Mapping[str, str] | None = None) -> Object:
     data = {name: base64.b64encode(canonical_json(content)).decode() for name, content in files.items()}
     return child(blueprint.key, "v1", "Secret", name, blueprint.owner, annotations=annotations, type="Opaque", data=data)
+
+
+def previous_values(head: Object | None) -> dict[SecretRef, str]:
+    """What the first of the Secrets holds of those that users have, or had: that of backends, all of it. Nothing when it makes no sense."""
+    try:
+        values = json.loads(base64.b64decode(((head or {}).get("data") or {})[SECRETS_FILE]))
+    except (binascii.Error, ValueError, KeyError):
+        return {}
+    return {ref: value for ref, value in values.items() if isinstance(value, str)} if isinstance(values, dict) else {}
 
 
 def previous_config(name: str, secret: Object | None, reported: Object) -> FleetConfig | None:

@@ -1,0 +1,140 @@
+"""The fates of all backends and buckets of one orchestrator, and where they enter its plan.
+
+In the order of a plan: what must be latched, and nothing else in that round; what is compiled, and with which say in new objects; the
+finalizers, before anything is served; what is asked of the proxies; last, what may go because nobody serves it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from s3o_crds.compile import Compilation, Rejection
+from s3o_crds.v1alpha1 import StorageBackend, VirtualBucket
+from s3o_operator.plan.actions import Action, Latch, Protect, Release
+from s3o_operator.plan.contacts import not_yet_at
+from s3o_operator.plan.fates import Fate, backend_fate, bucket_fate
+from s3o_operator.plan.observed import Object, Observed, Ref
+from s3o_operator.plan.operations import STALLED
+from s3o_operator.plan.reading import Reading, read
+from s3o_operator.plan.rebalancing import orchestrator_fate
+from s3o_operator.plan.removal import Surroundings, is_leaving, is_protected
+
+_POLL_S, _POLL_STALLED_S = 4, 14
+_NEVER_SERVED = ("BackendNameConflict", "SameBucketTwice", "BucketNameConflict")
+"""Rejections of what another resource has: there is nothing of its own to look after."""
+
+
+@dataclass(frozen=True)
+class Fates:
+    by_ref: Mapping[Ref, Fate] = field(default_factory=dict)
+
+    def of(self, model: StorageBackend | VirtualBucket) -> Fate:
+        return self.by_ref[Ref(model.kind, model.namespace, model.name)]
+
+    @property
+    def latches(self) -> list[Latch]:
+        """The rest of the status stays as it stands there."""
+        return [
+            Latch(ref, fate.resource["metadata"]["uid"], (fate.resource.get("status") or {}) | fate.report, fate.latch)
+            for ref, fate in sorted(self.by_ref.items())
+            if fate.latch
+        ]
+
+    def due(self, now: str) -> str:
+        """When to look at progress again, or nothing."""
+        waiting = [fate for fate in self.by_ref.values() if fate.waits]
+        if not waiting:
+            return ""
+        stalled = all(fate.drain.get("state") == STALLED for fate in waiting)
+        later = datetime.fromisoformat(now) + timedelta(seconds=_POLL_STALLED_S if stalled else _POLL_S)
+        return later.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def decide_fates(observed: Observed, reading: Reading) -> Fates:
+    gone = observed.orchestrator is None or is_leaving(observed.orchestrator)
+    around = Surroundings(gone, last_of_all=all(is_leaving(backend) for backend in observed.backends))
+    backends = {Ref(one.kind, one.namespace, one.name): one for one in reading.backends}
+    buckets = {Ref(one.kind, one.namespace, one.name): one for one in reading.buckets}
+    fates = {}
+    for ref, resource in reading.raw.items():
+        if ref.kind == "S3Orchestrator" and not gone:
+            fates[ref] = orchestrator_fate(resource, observed.operations)
+        elif ref.kind == "StorageBackend":
+            fates[ref] = backend_fate(resource, backends.get(ref), around, observed.operations)
+        elif ref.kind == "VirtualBucket":
+            fates[ref] = bucket_fate(resource, buckets.get(ref), around, observed.operations)
+    return Fates(fates)
+
+
+def wants_operations(observed: Observed) -> bool:
+    """Whether the proxies must be asked about operations: one goes on, or a backend was never looked up (its status may have been lost)."""
+    reading = read(observed)
+    return any(fate.waits or fate.latch or not is_looked_up(fate.resource) for fate in decide_fates(observed, reading).by_ref.values())
+
+
+def is_looked_up(resource: Object) -> bool:
+    known = (resource.get("status") or {}).get("conditions") or []
+    return resource["kind"] != "StorageBackend" or any(one.get("type") == "Draining" for one in known)
+
+
+def earliest(*times: str) -> str:
+    return min((one for one in times if one), default="")
+
+
+def still_served(reading: Reading, fates: Fates) -> Reading:
+    """What is to be compiled. Who is drained, by whatever word, takes nothing new; what goes has no children made or taken any more."""
+    backends = [backend for backend in reading.backends if fates.of(backend).served]
+    return replace(
+        reading,
+        backends=[backend if fates.of(backend).takes_new else _closed(backend) for backend in backends],
+        buckets=[bucket for bucket in reading.buckets if fates.of(bucket).served],
+        raw={ref: resource for ref, resource in reading.raw.items() if ref not in fates.by_ref or fates.by_ref[ref].served},
+    )
+
+
+def _closed(backend: StorageBackend) -> StorageBackend:
+    return backend.model_copy(update={"spec": backend.spec.model_copy(update={"state": "Cordoned"})})
+
+
+def unprotected(reading: Reading, compilation: Compilation) -> list[Protect]:
+    """Of those that would be served: our finalizer comes first, or a deletion could not be noticed in time."""
+    rejected = reading.rejections.keys() | {Ref(one.kind, one.namespace, one.name) for one in compilation.rejections}
+    return [
+        Protect(ref, resource["metadata"]["uid"])
+        for ref, resource in sorted(reading.raw.items())
+        if ref.kind != "S3Orchestrator" and ref not in rejected and not is_protected(resource) and not is_leaving(resource)
+    ]
+
+
+def not_protected(protects: Iterable[Protect]) -> dict[Ref, Rejection]:
+    message = "our finalizer cannot be put on it (see the status of its S3Orchestrator), so it is not served"
+    return {protect.ref: Rejection(*protect.ref, "NotProtected", message) for protect in protects}
+
+
+def last_steps(fates: Fates, observed: Observed, compilation: Compilation) -> list[Action]:
+    """What is asked of the proxies, and what may go. Only for those that are served: what is rejected has no say in what another has."""
+    acknowledged = compilation.config is not None and not not_yet_at(compilation.config.generation, observed.pods, observed.contacts)
+    rejected = {Ref(one.kind, one.namespace, one.name) for one in compilation.rejections}
+    asked: list[Action] = []
+    for ref, fate in sorted(fates.by_ref.items()):
+        # Nobody may write to a bucket while it is emptied, nor count on a backend when it is forgotten.
+        if ref not in rejected and (fate.served or acknowledged):
+            asked += fate.actions
+    return [*asked, *releases(fates, observed, compilation, acknowledged=acknowledged)]
+
+
+def releases(fates: Fates, observed: Observed, compilation: Compilation | None = None, *, acknowledged: bool = False) -> list[Release]:
+    """`acknowledged`: every pod serves the configuration of this plan, or a newer one."""
+    reasons = {Ref(one.kind, one.namespace, one.name): one.reason for one in (compilation.rejections if compilation else ())}
+    orchestrator = Ref("S3Orchestrator", *observed.key)
+    found = []
+    for ref, fate in sorted(fates.by_ref.items()):
+        if fate.removal is None or not is_protected(fate.resource):
+            continue
+        never_served = reasons.get(ref) in _NEVER_SERVED
+        if fate.at_once or never_served or (fate.leaves and acknowledged):
+            unless = orchestrator if fate.removal.reason == "OrchestratorGone" else None
+            found.append(Release(ref, fate.resource["metadata"]["uid"], fate.removal.reason, unless))
+    return found
