@@ -28,7 +28,7 @@ from s3o_operator.plan.actions import (
     StartOperation,
     WriteKeys,
 )
-from s3o_operator.plan.contacts import Contact, Report
+from s3o_operator.plan.contacts import BackendReport, Contact, Report
 from s3o_operator.plan.manifests.admin import build_admin_secret
 from s3o_operator.plan.manifests.config import DIGEST, GENERATION
 from s3o_operator.plan.manifests.labels import controller_of
@@ -138,9 +138,16 @@ class World:
             secrets=tuple(one for ref, one in sorted(self.live.items()) if ref.kind == "Secret"),
             live=dict(self.live),
             pods=(pod,) if deployment is not None else (),
-            contacts={"p1": Contact(Report(*self.served) if self.reachable else None, "" if self.reachable else "no answer")},
+            contacts={"p1": self._contact()},
             operations=tuple(dict(one) for one in self.operations) if self.reachable and deployment is not None else None,
         )
+
+    def _contact(self) -> Contact:
+        """It has tried every backend, and all is well."""
+        if not self.reachable:
+            return Contact(error="no answer")
+        tried = {ref.name: BackendReport(checked=True) for ref in self.resources if ref.kind == "StorageBackend"}
+        return Contact(Report(*self.served, backends=tried))
 
     def config(self) -> FleetConfig:
         secret = self.live[Ref("Secret", "default", "main-config")]
