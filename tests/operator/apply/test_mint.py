@@ -145,6 +145,7 @@ async def test_no_key_is_taken_from_a_secret_that_is_not_ours(operator: InlineOp
 async def test_a_bucket_that_is_made_anew_keeps_the_key_that_its_application_has(operator: InlineOperator, namespace: Namespace) -> None:
     """With another uid, as after a restore, and without a registry. The Secret gets a new owner: with the old one, it would go."""
     before = given(namespace)
+    namespace.patch("VirtualBucket", "photos", {"metadata": {"finalizers": None}})
     namespace.delete("VirtualBucket", "photos")
     namespace.delete("Secret", "main-registry")
     bucket = namespace.create(resources.bucket("photos", credentials=CREDENTIALS))
