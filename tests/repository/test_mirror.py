@@ -22,6 +22,7 @@ SPECIFIED_THROUGH = {
             *("health.py", "observe/cluster.py", "observe/intake.py"),
         ]
     },
+    "tests/operator/plan/test_lifecycle.py": {"operator": ["plan/fate_report.py", "plan/fates.py"]},
     "tests/operator/plan/test_planner.py": {
         "operator": [
             *("plan/reports.py", "plan/manifests/application.py"),
