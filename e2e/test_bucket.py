@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from e2e.backing import ACCESS_KEY_ID, SECRET_ACCESS_KEY, new_bucket, new_database
 from e2e.clients import clients
 from e2e.kubectl import Kubectl
 from tests.support import manifests
@@ -35,8 +36,8 @@ aws s3 ls s3://$BUCKET_NAME/
 
 
 def backend(name: str, number: int, place: str) -> Manifest:
-    """The servers are everybody's; each of them makes the bucket `place` when it is first written to."""
-    endpoint = f"http://seaweedfs-{number}.seaweedfs.backing.svc:8333"
+    """In a new bucket, `place`, of a server that is everybody's."""
+    endpoint = new_bucket(number, place)
     fields = {"order": number, "etagIsMD5": True, "quota": {"bytes": "1Gi"}}
     return manifests.backend(name, endpoint=endpoint, bucket=place, region="us-east-1", secret_name="backend-keys", **fields)
 
@@ -52,11 +53,10 @@ def bucket(name: str) -> Manifest:
 @pytest.fixture(scope="module")
 def applied(kubectl: Kubectl) -> Kubectl:
     run = kubectl.namespace
-    Kubectl("backing").run("exec", "postgres-0", "--", "createdb", "--host=/tmp", "--username=s3o", run)
     database = {"driver": "Postgres", "uriSecretRef": {"name": "database", "key": "uri"}}
     kubectl.apply(
-        manifests.secret("database", {"uri": f"postgresql://s3o:s3opassword@postgres.backing.svc:5432/{run}"}),
-        manifests.key_pair("backend-keys", "s3o", "s3osecret"),
+        manifests.secret("database", {"uri": new_database(run)}),
+        manifests.key_pair("backend-keys", ACCESS_KEY_ID, SECRET_ACCESS_KEY),
         manifests.orchestrator(database=database, strategy="Spread", server={}),
         *(backend(name, number, run) for number, name in enumerate(BACKENDS)),
         bucket("photos"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from e2e.backing import ACCESS_KEY_ID, SECRET_ACCESS_KEY, new_bucket, new_database
 from e2e.kubectl import Kubectl
 from tests.support import manifests
 from tests.support.charts import INSTANCE, OPERATOR, helm
@@ -45,13 +46,12 @@ def operator(alone: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def instance(operator: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The file of values of the release `main`."""
     place = operator.namespace
-    Kubectl("backing").run("exec", "postgres-0", "--", "createdb", "--host=/tmp", "--username=s3o", place)
     secrets = [
-        manifests.secret("database", {"uri": f"postgresql://s3o:s3opassword@postgres.backing.svc:5432/{place}"}),
-        manifests.key_pair("backend-keys", "s3o", "s3osecret"),
+        manifests.secret("database", {"uri": new_database(place)}),
+        manifests.key_pair("backend-keys", ACCESS_KEY_ID, SECRET_ACCESS_KEY),
     ]
     oci = {
-        "endpoint": "http://seaweedfs-0.seaweedfs.backing.svc:8333",
+        "endpoint": new_bucket(0, place),
         "bucket": place,
         "region": "us-east-1",
         "credentialsSecretRef": {"name": "backend-keys"},
