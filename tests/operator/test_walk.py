@@ -43,7 +43,8 @@ def test_after_any_trouble_it_comes_to_rest_and_all_is_as_if_there_had_been_none
     began = time.monotonic()
     for _ in range(HOW_MANY):
         walk.step()
-    print(f"{HOW_MANY} steps of seed {SEED} in {time.monotonic() - began:.0f} s: {dict(walk.done)}")
+    took = f"{time.monotonic() - began:.0f} s, {walk.proxy.writes()} writes, {len(walk.starting.started)} operators"
+    print(f"{HOW_MANY} steps of seed {SEED}: {took}; {dict(walk.done)}")
     walk.calm()
     rest(walk)
     walk.look()

@@ -176,6 +176,8 @@ class FaultProxy:
         self._open.add(transport)
         try:
             return await self._treat(asked, transport)
+        except ConnectionError:
+            return _cut(transport)  # the caller has gone in the middle of its question
         finally:
             self._open.discard(transport)
 

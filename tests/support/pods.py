@@ -40,7 +40,10 @@ class StandIn:
 
             def do_GET(self) -> None:
                 stand_in.asked.append(f"{self.command} {self.path}")
-                status, answer = stand_in.answer(self.path, self.headers.get("authorization", ""))
+                try:
+                    status, answer = stand_in.answer(self.path, self.headers.get("authorization", ""))
+                except httpx.HTTPStatusError:
+                    status, answer = 503, {"error": "nothing is mounted"}
                 body = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -27,7 +27,8 @@ Step = Callable[["Walk"], None]
 
 @dataclass
 class Walk:
-    """`done`: how often each thing happened. `kept`: the key of every bucket that ever had one. `foreign`: what is not the operator's."""
+    """`done`: how often each thing happened. `keys`: all that each bucket's application was ever seen to have. `rotations`: how many new
+    ones were asked for. `foreign`: what is not the operator's."""
 
     namespace: Namespace
     proxy: FaultProxy
@@ -37,9 +38,8 @@ class Walk:
     """With how often each happens."""
     operator: Operator | None = None
     done: Counter[str] = field(default_factory=Counter)
-    kept: dict[str, str] = field(default_factory=dict)
-    rekeyed: set[str] = field(default_factory=set)
-    """Of which a new key was asked for since it was last looked at."""
+    keys: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    rotations: Counter[str] = field(default_factory=Counter)
     foreign: dict[str, Object] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
@@ -68,12 +68,11 @@ class Walk:
         self.start_operator()
 
     def look(self) -> None:
-        """The key that an application was given is the one that it still has, unless a new one was asked for."""
+        """An application has one key for good, and one more for every new one that was asked for."""
         for name, key in key_pairs(self.namespace).items():
-            if name not in self.rekeyed and self.kept.get(name, key) != key:
-                self.problems.append(f"{name} had the key {self.kept[name]} and has {key}, after {self.log[-5:]}")
-            self.kept[name] = key
-        self.rekeyed.clear()
+            self.keys[name].add(key)
+            if len(self.keys[name]) > 1 + self.rotations[name]:
+                self.problems.append(f"{name} had the keys {self.keys[name]} by {self.rotations[name]} rotations, after {self.log[-5:]}")
         for path, document in self.foreign.items():
             if self.api("GET", path).json() != document:
                 self.problems.append(f"{path} is not ours, and was changed")

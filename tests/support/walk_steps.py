@@ -44,7 +44,7 @@ def _delete_and_make_a_bucket_again(walk: Walk) -> None:
 
 def _rotate_a_key(walk: Walk) -> None:
     name = walk.chance.choice(BUCKETS)
-    walk.rekeyed.add(name)
+    walk.rotations[name] += 1
     walk.patch("VirtualBucket", name, {"metadata": {"annotations": {"s3orchestrator.io/rotate-credentials": f"t{walk.chance.random()}"}}})
 
 
