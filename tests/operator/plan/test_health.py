@@ -44,7 +44,6 @@ def test_a_backend_that_was_used_is_reachable_and_takes_our_credentials() -> Non
     ("reason", "reachable", "valid", "stalled", "phase"),
     [
         ("CredentialsRefused", "True", "False", "True", "Degraded"),
-        ("BucketNotFound", "True", "Unknown", "True", "Failed"),
         ("Refused", "True", "Unknown", "True", "Failed"),
         ("Unreachable", "False", "Unknown", "False", "Degraded"),
     ],
@@ -55,6 +54,13 @@ def test_a_backend_that_one_proxy_cannot_use_is_not_ready(reason: str, reachable
     assert condition(found, "Reachable")[0] == reachable
     assert condition(found, "CredentialsValid")[0] == valid
     assert (condition(found, "Stalled")[0], found["phase"]) == (stalled, phase)
+
+
+def test_a_bucket_that_is_not_there_is_reported_and_waited_for_by_nobody() -> None:
+    found = backend_of(trying(settled(), "BucketNotFound", "404 NoSuchBucket"))
+    assert condition(found, "BucketFound") == ("False", "BucketNotFound", "pod p1: 404 NoSuchBucket")
+    assert [condition(found, kind)[0] for kind in ("Reachable", "CredentialsValid", "Ready")] == ["True"] * 3
+    assert found["phase"] == "Ready"
 
 
 def test_the_database_is_as_ready_as_the_pods_say() -> None:

@@ -20,6 +20,7 @@ _WORTH_TELLING = {
     ("ConfigInSync", "False"): WARNING,
     ("DatabaseReady", "False"): WARNING,
     ("Reachable", "False"): WARNING,
+    ("BucketFound", "False"): WARNING,
     ("Draining", "True"): NORMAL,
     ("Drained", "True"): NORMAL,
     ("DeletionBlocked", "True"): WARNING,

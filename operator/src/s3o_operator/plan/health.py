@@ -8,8 +8,10 @@ from s3o_operator.plan.conditions import Fact, Verdict, waiting
 from s3o_operator.plan.contacts import BackendReport, Member, members, proxies
 from s3o_operator.plan.observed import Observed
 
-_ANOTHER_REASON = "Unreachable"
-"""The one reason of a backend's trouble that says nothing about its credentials: nobody answered."""
+_NOBODY_ANSWERED = "Unreachable"
+_NO_BUCKET = "BucketNotFound"
+_RANK = {_NOBODY_ANSWERED: 1, _NO_BUCKET: 2}
+_KINDS = ("Reachable", "CredentialsValid", "BucketFound")
 
 
 def database_ready(observed: Observed) -> Fact:
@@ -25,34 +27,42 @@ def database_ready(observed: Observed) -> Fact:
 
 
 def backend_facts(name: str, observed: Observed) -> list[Fact]:
-    """Reachable and CredentialsValid, as far as proxies have tried."""
+    """Reachable, CredentialsValid and BucketFound, as far as proxies have tried."""
     checked = _checked(name, observed)
     if not checked:
-        return [Fact(kind, None, "NotYetTried", "no proxy has tried it yet") for kind in ("Reachable", "CredentialsValid")]
+        return [Fact(kind, None, "NotYetTried", "no proxy has tried it yet") for kind in _KINDS]
     trouble = _trouble(checked)
+    answers, accepted = Fact("Reachable", True, "Answers"), Fact("CredentialsValid", True, "Accepted")
     if trouble is None:
-        return [Fact("Reachable", True, "Answers", ""), Fact("CredentialsValid", True, "Accepted", "")]
+        return [answers, accepted, Fact("BucketFound", True, "Found")]
     member, report = trouble
     message = f"pod {member.name}: {report.problem}"
-    if report.reason == _ANOTHER_REASON:
-        return [Fact("Reachable", False, report.reason, message), Fact("CredentialsValid", None, report.reason, "")]
-    refused = report.reason == "CredentialsRefused"
-    return [Fact("Reachable", True, "Answers", ""), Fact("CredentialsValid", not refused if refused else None, report.reason, message)]
+    unknown = [Fact(kind, None, report.reason) for kind in _KINDS]
+    match report.reason:
+        case "Unreachable":
+            return [Fact("Reachable", False, report.reason, message), *unknown[1:]]
+        case "CredentialsRefused":
+            return [answers, Fact("CredentialsValid", False, report.reason, message), unknown[2]]
+        case "BucketNotFound":
+            return [answers, accepted, Fact("BucketFound", False, report.reason, message)]
+    return [answers, *unknown[1:]]
 
 
 def backend_verdict(name: str, observed: Observed) -> Verdict | None:
     """Why the backend is not ready though all proxies serve it: one cannot use it, or nobody has tried yet. None: it can be used.
 
-    What only time heals is waited for; the rest needs somebody.
+    What only time heals is waited for; the rest needs somebody. A bucket that is not there is only reported: some servers make it at the
+    first write, and where none is made, writes go to other backends.
     """
     checked = _checked(name, observed)
     if not checked:
         return waiting("NotYetTried", "no proxy has tried it yet")
-    if (trouble := _trouble(checked)) is None:
+    trouble = _trouble(checked)
+    if trouble is None or trouble[1].reason == _NO_BUCKET:
         return None
     member, report = trouble
     message = f"pod {member.name}: {report.problem}"
-    if report.reason == _ANOTHER_REASON:
+    if report.reason == _NOBODY_ANSWERED:
         return waiting(report.reason, message)
     return Verdict(ready=False, reason=report.reason, message=message, stalled=True)
 
@@ -64,9 +74,9 @@ def _checked(name: str, observed: Observed) -> list[tuple[Member, BackendReport]
 
 
 def _trouble(checked: list[tuple[Member, BackendReport]]) -> tuple[Member, BackendReport] | None:
-    """What a person can mend comes before what a network may mend."""
+    """What a person can mend comes before what a network may mend, and both before a bucket that may come by itself."""
     troubled = [(member, report) for member, report in checked if report.reason]
-    return min(troubled, key=lambda pair: (pair[1].reason == _ANOTHER_REASON, pair[0].name), default=None)
+    return min(troubled, key=lambda pair: (_RANK.get(pair[1].reason, 0), pair[0].name), default=None)
 
 
 def degraded(verdict: Verdict, phase: str, beside: Sequence[Fact]) -> Fact:
