@@ -11,6 +11,7 @@ from s3o_proxy.domain.model import Copy, StoredObject
 from s3o_proxy.domain.moving import Moved
 from s3o_proxy.domain.operation import Wish
 from s3o_proxy.s3.operation import PutObject
+from s3o_proxy.workers import convoy as convoys
 from s3o_proxy.workers.convoy import CONCURRENCY, Act, Convoy
 from s3o_proxy.workers.journal import Ended, Journal
 
@@ -79,3 +80,20 @@ async def test_what_is_under_way_finishes_when_the_operation_was_cancelled(stage
         await running.run(_always)
     assert sorted(begun) == sorted(finished)
     assert 3 <= len(finished) < 60
+
+
+async def test_an_operation_is_seen_to_be_alive_while_an_object_takes_hours(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convoys, "_REPORT_S", 0.01)
+    arrived = asyncio.Event()
+
+    async def act(_: StoredObject, __: Copy) -> Moved:
+        await arrived.wait()
+        return Moved("moved")
+
+    working = asyncio.create_task((await convoy(stage, act, 1)).run(_always))
+    stage.now_ms += 3_600_000
+    async with asyncio.timeout(10):
+        while (await stage.metadata.active_operations())[0].updated_ms < stage.now_ms:  # noqa: ASYNC110  # it is a row that says so
+            await asyncio.sleep(0.01)
+    arrived.set()
+    await working

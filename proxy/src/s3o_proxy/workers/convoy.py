@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from s3o_proxy.domain.errors import MetadataError
 from s3o_proxy.domain.model import Copy, StoredObject
 from s3o_proxy.domain.moving import Moved, Outcome
 from s3o_proxy.workers.journal import Ended, Journal
@@ -21,6 +22,7 @@ CONCURRENCY = 8
 """Objects at a time: so many pieces of a body are in memory, whatever the objects' size."""
 _GIVE_UP_AFTER = 3 * CONCURRENCY
 """Failures without one success."""
+_REPORT_S = 5.0
 
 Act = Callable[[StoredObject, Copy], Awaitable[Moved | None]]
 """Does it with one copy; None where there is nothing to do."""
@@ -38,24 +40,35 @@ class Convoy:
         self._means, self._journal, self._backend, self._act, self._figures = means, journal, backend, act, figures
         self._slots = asyncio.Semaphore(CONCURRENCY)
         self._failures_in_row = 0
+        self._ended = False
 
     async def run(self, before_page: Callable[[], Awaitable[bool]]) -> None:
         """`before_page` is asked whether to go on. Raises Ended, MetadataError."""
         self._journal.begin_pass()
-        ended: Ended | None = None
-        async with asyncio.TaskGroup() as group:
-            try:
+        reporting = asyncio.create_task(self._report())
+        try:
+            async with asyncio.TaskGroup() as group:
                 await self._begin_all(group, before_page)
-            except Ended as error:
-                ended = error
-        if ended is not None:
-            raise ended
+        finally:
+            reporting.cancel()
+            await asyncio.wait({reporting})
+        if self._ended:
+            raise Ended
         await self._journal.note(await self._figures())
+
+    async def _report(self) -> None:
+        """Large objects take hours: their operation is seen to be alive meanwhile."""
+        while not self._ended:
+            await asyncio.sleep(_REPORT_S)
+            try:
+                await self._note()
+            except MetadataError:
+                return  # The convoy itself comes upon it at the next object.
 
     async def _begin_all(self, group: asyncio.TaskGroup, before_page: Callable[[], Awaitable[bool]]) -> None:
         """Page after page without a pause between them: a large object holds up one slot, and no other."""
         after = ""
-        while self._failures_in_row < _GIVE_UP_AFTER and await before_page():
+        while not self._ended and self._failures_in_row < _GIVE_UP_AFTER and await before_page():
             page = await self._means.metadata.copies_on(self._backend, after, PAGE)
             if not page:
                 return
@@ -63,12 +76,18 @@ class Convoy:
                 if placed.found is None or placed.copy is None:
                     continue
                 await self._slots.acquire()
-                if self._failures_in_row >= _GIVE_UP_AFTER:
+                if self._ended or self._failures_in_row >= _GIVE_UP_AFTER:
                     return
                 group.create_task(self._take_one(placed.found, placed.copy))
-                if self._journal.due:
-                    await self._journal.note(await self._figures())
+                await self._note()
             after = page[-1].storage_key
+
+    async def _note(self) -> None:
+        if self._journal.due and not self._ended:
+            try:
+                await self._journal.note(await self._figures())
+            except Ended:
+                self._ended = True
 
     async def _take_one(self, found: StoredObject, copy: Copy) -> None:
         try:
