@@ -1,4 +1,4 @@
-"""What `make cluster` has brought up beside us, for tests to take their part: PostgreSQL and three S3 servers, in the namespace `backing`."""
+"""What `make cluster` has brought up beside us, for tests to take their part: PostgreSQL and three S3 servers, in the namespace backing."""
 
 from __future__ import annotations
 
