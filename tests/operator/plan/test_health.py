@@ -56,11 +56,11 @@ def test_a_backend_that_one_proxy_cannot_use_is_not_ready(reason: str, reachable
     assert (condition(found, "Stalled")[0], found["phase"]) == (stalled, phase)
 
 
-def test_a_bucket_that_is_not_there_is_reported_and_waited_for_by_nobody() -> None:
+def test_a_bucket_that_is_not_there_is_no_matter_of_credentials() -> None:
     found = backend_of(trying(settled(), "BucketNotFound", "404 NoSuchBucket"))
     assert condition(found, "BucketFound") == ("False", "BucketNotFound", "pod p1: 404 NoSuchBucket")
-    assert [condition(found, kind)[0] for kind in ("Reachable", "CredentialsValid", "Ready")] == ["True"] * 3
-    assert found["phase"] == "Ready"
+    assert [condition(found, kind)[0] for kind in ("Reachable", "CredentialsValid", "Ready")] == ["True", "True", "False"]
+    assert condition(found, "Stalled")[:2] == ("True", "BucketNotFound")
 
 
 def test_the_database_is_as_ready_as_the_pods_say() -> None:

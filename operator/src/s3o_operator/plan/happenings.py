@@ -20,7 +20,6 @@ _WORTH_TELLING = {
     ("ConfigInSync", "False"): WARNING,
     ("DatabaseReady", "False"): WARNING,
     ("Reachable", "False"): WARNING,
-    ("BucketFound", "False"): WARNING,
     ("Draining", "True"): NORMAL,
     ("Drained", "True"): NORMAL,
     ("DeletionBlocked", "True"): WARNING,

@@ -9,8 +9,6 @@ from s3o_operator.plan.contacts import BackendReport, Member, members, proxies
 from s3o_operator.plan.observed import Observed
 
 _NOBODY_ANSWERED = "Unreachable"
-_NO_BUCKET = "BucketNotFound"
-_RANK = {_NOBODY_ANSWERED: 1, _NO_BUCKET: 2}
 _KINDS = ("Reachable", "CredentialsValid", "BucketFound")
 
 
@@ -51,14 +49,12 @@ def backend_facts(name: str, observed: Observed) -> list[Fact]:
 def backend_verdict(name: str, observed: Observed) -> Verdict | None:
     """Why the backend is not ready though all proxies serve it: one cannot use it, or nobody has tried yet. None: it can be used.
 
-    What only time heals is waited for; the rest needs somebody. A bucket that is not there is only reported: some servers make it at the
-    first write, and where none is made, writes go to other backends.
+    What only time heals is waited for; the rest needs somebody.
     """
     checked = _checked(name, observed)
     if not checked:
         return waiting("NotYetTried", "no proxy has tried it yet")
-    trouble = _trouble(checked)
-    if trouble is None or trouble[1].reason == _NO_BUCKET:
+    if (trouble := _trouble(checked)) is None:
         return None
     member, report = trouble
     message = f"pod {member.name}: {report.problem}"
@@ -74,9 +70,9 @@ def _checked(name: str, observed: Observed) -> list[tuple[Member, BackendReport]
 
 
 def _trouble(checked: list[tuple[Member, BackendReport]]) -> tuple[Member, BackendReport] | None:
-    """What a person can mend comes before what a network may mend, and both before a bucket that may come by itself."""
+    """What a person can mend comes before what a network may mend."""
     troubled = [(member, report) for member, report in checked if report.reason]
-    return min(troubled, key=lambda pair: (_RANK.get(pair[1].reason, 0), pair[0].name), default=None)
+    return min(troubled, key=lambda pair: (pair[1].reason == _NOBODY_ANSWERED, pair[0].name), default=None)
 
 
 def degraded(verdict: Verdict, phase: str, beside: Sequence[Fact]) -> Fact:
