@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx
@@ -25,11 +25,12 @@ _LOG_TAIL_BYTES = 20_000
 class Proxy:
     """One `s3o run` on a port that stays its own through restarts."""
 
-    def __init__(self, number: int, directory: Path, config: Path, *, scheme: str) -> None:
+    def __init__(self, number: int, directory: Path, config: Path, *, scheme: str, program: Sequence[str] = ("run",)) -> None:
+        """`program`: command and options."""
         self.port = free_port()
         self.endpoint = f"{scheme}://127.0.0.1:{self.port}"
         self.log = directory / f"proxy-{number}.log"
-        self._directory, self._config = directory, config
+        self._directory, self._config, self._program = directory, config, program
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -47,7 +48,8 @@ class Proxy:
 
     def start(self) -> None:
         """Returns when it says that it is ready."""
-        command = [str(programs.find("s3o")), "run", str(self._config), "--listen", f"127.0.0.1:{self.port}"]
+        name, *options = self._program
+        command = [str(programs.find("s3o")), name, str(self._config), *options, "--listen", f"127.0.0.1:{self.port}"]
         environment = os.environ | {"S3O_ADMIN_TOKEN": ADMIN_TOKEN}
         with self.log.open("ab") as log:
             # Its own session: Ctrl-C at the tests is theirs to handle, by ending each proxy by its pid.
