@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.ledger import NOW_MS, a_part, a_part_intent, an_intent, an_object, an_upload, check_counters
 
-from s3o_proxy.domain.errors import NoSuchKey, NoSuchUpload, PreconditionFailed, UploadBusy, WriteLost
+from s3o_proxy.domain.errors import BackendFenced, NoSuchKey, NoSuchUpload, OperationConflict, PreconditionFailed, UploadBusy, WriteLost
 from s3o_proxy.domain.model import Conditions, Upload
+from s3o_proxy.domain.operation import Operation
 from s3o_proxy.metadata.port import Metadata
 
 QUOTA_BYTES = 300
@@ -21,6 +22,7 @@ DECLINED = (NoSuchKey, NoSuchUpload, PreconditionFailed, UploadBusy, WriteLost)
 WHATS = (
     *("write", "write", "write if none", "write if match", "abandon", "leave"),
     *("delete", "reap", "clean", "bury", "upload", "abort upload"),
+    *("move", "move", "drop", "fence", "open"),
 )
 runs = count()
 
@@ -60,6 +62,10 @@ class World:
             await self.ledger.reap_intents(NOW_MS, 3)
         elif what in ("clean", "bury"):
             await self._clean(bury=what == "bury")
+        elif what in ("move", "drop"):
+            await self._move(key, backend, drop=what == "drop")
+        elif what in ("fence", "open"):
+            await self._fence(backend, up=what == "fence")
         else:
             await self._write(what, key, backend, size_bytes)
 
@@ -83,7 +89,10 @@ class World:
 
     async def _upload(self, key: str, backend: str, size_bytes: int, *, abort: bool) -> None:
         upload = an_upload(f"{self.bucket}-{next(self.names)}", key, bucket=self.bucket, backend=backend)
-        await self.ledger.create_upload(upload, None)
+        try:
+            await self.ledger.create_upload(upload, None)
+        except BackendFenced:
+            return
         self.landed.add((backend, upload.storage_key))
         await self.ledger.open_upload(upload.upload_id, "theirs")
         held = [size for number, size in enumerate((size_bytes, 5, size_bytes), 1) if await self._part(upload, number, size)]
@@ -112,6 +121,32 @@ class World:
                 # Bytes first, row after: the other order would leave bytes that nobody mentions.
                 self.landed.discard((item.backend, item.storage_key))
                 await self.ledger.finish_cleanup([item.item_id])
+
+    async def _move(self, key: str, target: str, *, drop: bool) -> None:
+        found = await self.ledger.find_object(self.bucket, key)
+        if found is None or not found.copies:
+            return
+        if drop:
+            await self.ledger.drop_copy(found, found.copies[0], NOW_MS)
+            return
+        intent = an_intent(f"{self.bucket}-{next(self.names)}", key, bucket=self.bucket, backend=target, size_bytes=found.size_bytes)
+        if (await self.ledger.reserve_write(intent, QUOTA_BYTES)).granted:
+            self.landed.add((target, intent.storage_key))
+            try:
+                await self.ledger.commit_move(found, found.copies[0], intent, NOW_MS)
+            except WriteLost:
+                return
+
+    async def _fence(self, backend: str, *, up: bool) -> None:
+        name = f"{self.bucket}-{next(self.names)}"
+        try:
+            if up:
+                await self.ledger.ask_operation(Operation(name, "Drain", "uid", name, NOW_MS, backend))
+            for operation in () if up else await self.ledger.active_operations():
+                if operation.backend == backend:
+                    await self.ledger.cancel_operation(operation.operation_id, NOW_MS)
+        except OperationConflict:
+            return
 
     async def check(self) -> None:
         await check_counters(self.ledger)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import pytest
 from tests.support.ledger import an_intent, an_object
 from tests.support.stories import Stage
 
 from s3o_proxy.domain.errors import NoBackendAccepts
 from s3o_proxy.domain.operation import Operation, Wish
 from s3o_proxy.s3.operation import CreateMultipartUpload, GetObject, PutObject, UploadCreated, UploadPart
+from s3o_proxy.workers import purge as purges
 from s3o_proxy.workers.operate import RUNS
 from s3o_proxy.workers.purge import Purge
 
@@ -55,6 +57,30 @@ async def test_a_bucket_to_which_somebody_writes_is_waited_for(stage: Stage) -> 
     await stage.operate()
     assert (await stage.desk.find(waiting.operation_id)).state == "Succeeded"
     assert stage.backends["first"].objects == {}
+
+
+async def test_a_purge_that_was_interrupted_begins_again_and_finds_less(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    await fill(stage)
+    monkeypatch.setattr(purges, "PAGE", 10)
+    asked = await stage.desk.ask(Wish("Purge", "uid", "t", bucket="photos"))
+    record = stage.metadata.record_operation
+    recorded: list[Operation] = []
+
+    async def dies_at_the_third(operation: Operation) -> bool:
+        recorded.append(operation)
+        if len(recorded) == 3:
+            raise asyncio.CancelledError
+        return await record(operation)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stage.metadata, "record_operation", dies_at_the_third)
+        with pytest.raises(asyncio.CancelledError):
+            await Purge(stage.means, asked).run()
+    assert (await stage.metadata.bucket_remains("photos")).objects == 10
+    await stage.operate()
+    done = await stage.desk.find(asked.operation_id)
+    # What was deleted and not noted any more is not counted twice, nor at all.
+    assert (done.state, done.progress.objects_moved, done.progress.objects_remaining) == ("Succeeded", 20, 0)
 
 
 async def test_a_backend_is_emptied_and_takes_no_more(stage: Stage) -> None:
