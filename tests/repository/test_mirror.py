@@ -29,7 +29,6 @@ SPECIFIED_THROUGH = {
             *("plan/manifests/deployment.py", "plan/manifests/disruption.py"),
         ]
     },
-    "tests/operator/plan/test_children.py": {"operator": ["plan/manifests/blueprint.py"]},
     "tests/operator/test_extras.py": {"operator": ["kube/rights.py", "observe/optional.py"]},
     "tests/proxy/auth/test_authenticate.py": {"proxy": ["auth/canonical.py", "auth/presigned_v2.py"]},
     "tests/proxy/http/test_endpoint.py": {"proxy": ["http/health.py", "http/site.py", "http/status.py"]},

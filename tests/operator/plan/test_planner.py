@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from tests.support import resources
 
-from s3o_operator.plan.actions import Ensure, SetStatus, WriteKeys, render
+from s3o_crds.layout import TooLarge
+from s3o_operator.plan.actions import Delete, Ensure, SetStatus, WriteKeys, render
 from s3o_operator.plan.manifests.admin import build_admin_secret
 from s3o_operator.plan.observed import Failure, Key, Object, Observed, ref_of
 from s3o_operator.plan.planner import plan
@@ -149,3 +151,14 @@ def test_no_pod_mounts_a_configuration_that_is_not_ours() -> None:
     planned = plan(observed(registry(), foreign))
     assert not [action for action in planned.actions if isinstance(action, Ensure) and action.manifest["kind"] == "Deployment"]
     assert "NameConflict: Secret default/main-config: exists and is not ours" in render(planned)
+
+
+def test_a_configuration_that_fits_nowhere_is_refused_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    def does_not_fit(*_: object) -> None:
+        raise TooLarge("it has too many bytes")
+
+    monkeypatch.setattr("s3o_operator.plan.manifests.config.split", does_not_fit)
+    planned = plan(observed(registry()))
+    # What is there stays as it is, and goes on to serve.
+    assert not [action for action in planned.actions if isinstance(action, Ensure | Delete)]
+    assert "Accepted=False ConfigTooLarge: it has too many bytes" in render(planned)
