@@ -41,8 +41,8 @@ class Context:
     def candidates(self) -> list[Candidate]:
         """The backends in Pack order, as placement sees them."""
         known = Placing(self.snapshot).candidates
-        if not self.usage.fenced:
-            return known
+        if all(each.name in self.usage.fenced for each in known if each.accepts_writes):
+            return known  # What is known here is some seconds old: before a client is told that nobody accepts, the ledger is asked.
         return [replace(each, accepts_writes=False) if each.name in self.usage.fenced else each for each in known]
 
 
