@@ -40,7 +40,7 @@ RUNS: Mapping[Kind, Start] = {"Drain": Drain, "Rebalance": Rebalance, "Purge": P
 class Operate:
     name = "operate"
     singleton = True
-    period_ms = 3_000
+    period_ms = 5_000
 
     def __init__(self, means: Means) -> None:
         self._means = means
