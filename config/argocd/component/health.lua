@@ -26,7 +26,7 @@ if obj.metadata.deletionTimestamp ~= nil then
   if holds("DeletionBlocked") then
     return health("Degraded", said("DeletionBlocked", "the deletion is blocked"))
   end
-  return health("Progressing", "being deleted")
+  return health("Progressing", said("DeletionBlocked", "being deleted"))
 end
 if holds("Paused") then
   return health("Suspended", said("Paused", "paused"))
