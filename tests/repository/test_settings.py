@@ -101,6 +101,7 @@ _SELECTORS = {
 
 FOR_THE_OPERATOR = {
     "S3Orchestrator": {
+        "spec.suspend",
         *operator_fields.PATHS,
         *("spec.access.buckets.limits.maxBuckets", "spec.access.buckets.limits.maxCredentialsPerBucket"),
         *_SELECTORS,

@@ -56,6 +56,8 @@ class Progress(Observation):
     """The state in one word."""
     reason: Annotated[str, Field(max_length=64)] | None = None
     """Why it is in this state, in one word for programs."""
+    message: Annotated[str, Field(max_length=1024)] | None = None
+    """The same as a sentence."""
     started_at: datetime | None = None
     """When the proxies took it on."""
     finished_at: datetime | None = None

@@ -186,6 +186,8 @@ class S3OrchestratorSpec(Section):
         ),
     )
 
+    suspend: bool | None = None
+    """Whether the operator leaves all of this orchestrator as it is. The proxies go on serving; edits are caught up with afterwards."""
     image: Image = Image()
     """The image of the pods."""
     topology: Literal["Combined", "Split"] = "Combined"
@@ -255,7 +257,7 @@ class OrchestratorTokens(Observation):
 
 
 class S3OrchestratorStatus(Status):
-    phase: Literal["Pending", "Deploying", "Ready", "Degraded", "Deleting"] | None = None
+    phase: Literal["Pending", "Deploying", "Ready", "Degraded", "Paused", "Deleting"] | None = None
     """The state in one word."""
     proxy: ProxyStatus | None = None
     """The proxies."""

@@ -60,6 +60,16 @@ def conditions(
     return [_condition(resource, before.get(fact.type), now, fact) for fact in {fact.type: fact for fact in facts}.values()]
 
 
+def with_facts(resource: Object, facts: Sequence[Fact], now: str) -> list[Object]:
+    """The conditions that stand there, with these in their places. One that says the same stays as it is, its generation included."""
+    known = {one["type"]: one for one in (resource.get("status") or {}).get("conditions") or []}
+    for fact in facts:
+        fresh, before = _condition(resource, known.get(fact.type), now, fact), known.get(fact.type, {})
+        same = all(fresh[name] == before.get(name) for name in ("status", "reason", "message"))
+        known[fact.type] = before if same else fresh
+    return list(known.values())
+
+
 def _condition(resource: Object, before: Object | None, now: str, fact: Fact) -> Object:
     status = {True: "True", False: "False", None: "Unknown"}[fact.holds]
     unchanged = before is not None and before.get("status") == status

@@ -91,7 +91,7 @@ def _progress(drain: Object) -> str:
 
 def _ended(drain: Object) -> str:
     if drain.get("state") == FAILED:
-        return str(drain.get("lastError") or "")
+        return str(drain.get("message") or drain.get("lastError") or "")
     return ""
 
 
@@ -114,8 +114,8 @@ def _stuck(record: Object) -> tuple[str, str] | None:
     if reason == "InsufficientCapacity" and needed is not None and there is not None:
         room = f"{size(needed)} must be moved ({needed} bytes), and other backends have room for {size(there)} ({there} bytes)"
         sentences.append(f"{room}: add a backend, or raise a quota; it goes on by itself")
-    if record.get("lastError"):
-        sentences.append(str(record["lastError"]))
+    elif said := record.get("message") or record.get("lastError"):
+        sentences.append(str(said))
     return reason, "; ".join(sentences) or str(record.get("summary", ""))
 
 

@@ -34,7 +34,7 @@ _FIGURES = (
     *("objectsTotal", "objectsMoved", "objectsRemaining", "objectsFailed", "bytesTotal", "bytesMoved", "bytesRemaining", "bytesPerSecond"),
     *("uploadsRemaining", "estimatedCompletionTime", "lastError"),
 )
-_PRESENT = ("reason", "estimatedCompletionTime", "lastError", "bytesPerSecond")
+_PRESENT = ("reason", "message", "estimatedCompletionTime", "lastError", "bytesPerSecond")
 _TRAFFIC = ("bytesIn", "bytesOut", "calls")
 _PLANNED = ("objects", "bytes", "calls", "fits", "requiredBytes", "availableBytes")
 
@@ -109,12 +109,11 @@ def _mirrored(kind: str, record: Object, operation: Object | None) -> Object:
         state = CANCELLING if _holds(operation) else CANCELLED
     progress, planned = operation.get("progress") or {}, operation.get("plan") or {}
     told: Object = {name: progress[name] for name in _FIGURES if progress.get(name) not in (None, "")}
-    told |= {name: operation[name] for name in ("id", "startedAt", "finishedAt", "reason") if operation.get(name)}
+    told |= {name: operation[name] for name in ("id", "startedAt", "finishedAt", "reason", "message") if operation.get(name)}
     told |= {ours: planned[theirs] for ours, theirs in _ROOM if planned.get(theirs) is not None}
     # What describes the present only is not kept from before.
     kept = {name: value for name, value in record.items() if name not in _PRESENT}
-    if "lastError" in told:
-        told["lastError"] = str(told["lastError"])[:_MOST_TEXT]
+    told |= {name: str(told[name])[:_MOST_TEXT] for name in ("lastError", "message") if name in told}
     return _summed_up(kind, kept | told | {"state": state})
 
 

@@ -39,6 +39,7 @@ from s3o_operator.plan.manifests.labels import (
 from s3o_operator.plan.manifests.routes import build_certificate
 from s3o_operator.plan.manifests.service import endpoint_of
 from s3o_operator.plan.observed import Key, Object, Observed, Ref, ref_of
+from s3o_operator.plan.pausing import is_paused, paused_plan
 from s3o_operator.plan.reading import Reading, read
 from s3o_operator.plan.removal import is_leaving
 from s3o_operator.plan.reports import Findings, statuses
@@ -55,6 +56,8 @@ def plan(observed: Observed) -> Plan:
     if everything.orchestrator is None or observed.orchestrator is None or is_leaving(observed.orchestrator):
         # Its children go with it, by their owner references. Nothing is made for what is going, and nothing waits for it.
         return Plan((*releases(fates, observed), *statuses(observed, everything, Findings(fates=fates.by_ref))))
+    if is_paused(observed.orchestrator):
+        return paused_plan(observed.orchestrator, observed.now)
     reading, orchestrator = still_served(everything, fates), everything.orchestrator
     standing = standing_in(observed, reading)
     credentials = credentials_in(observed, reading, standing)
