@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from e2e.backing import ACCESS_KEY_ID, SECRET_ACCESS_KEY, new_database
 from e2e.clients import clients
 from e2e.kubectl import Kubectl
 from e2e.test_bucket import backend, bucket
@@ -46,14 +47,13 @@ MOUNTED = [{"secretRef": {"name": "photos"}}, {"configMapRef": {"name": "photos"
 def filled(kubectl: Kubectl) -> Kubectl:
     """A fleet of two proxies over PostgreSQL, three backends, and many small objects."""
     run = kubectl.namespace
-    Kubectl("backing").run("exec", "postgres-0", "--", "createdb", "--host=/tmp", "--username=s3o", run)
     database = {"driver": "Postgres", "uriSecretRef": {"name": "database", "key": "uri"}}
     orchestrator = manifests.orchestrator(database=database, strategy="Spread", server={})
     spec = orchestrator["spec"]
     assert isinstance(spec, dict)
     kubectl.apply(
-        manifests.secret("database", {"uri": f"postgresql://s3o:s3opassword@postgres.backing.svc:5432/{run}"}),
-        manifests.key_pair("backend-keys", "s3o", "s3osecret"),
+        manifests.secret("database", {"uri": new_database(run)}),
+        manifests.key_pair("backend-keys", ACCESS_KEY_ID, SECRET_ACCESS_KEY),
         orchestrator | {"spec": spec | {"proxy": {"replicas": 2}}},
         *(backend(name, number, run) for number, name in enumerate(BACKENDS)),
         bucket("photos"),

@@ -1,7 +1,7 @@
 """A paused orchestrator: nothing of it is written but that it is paused. What was edited or has drifted is caught up with afterwards.
 
-By `spec.suspend`, for whoever keeps resources in Git, or by the annotation `s3orchestrator.io/paused: "true"`, for whoever needs it now. Its
-proxies go on serving, and operations that run go on, since neither needs the operator. A deletion is not held up: its children go by their
+By `spec.suspend`, for whoever keeps resources in Git, or by the annotation `s3orchestrator.io/paused: "true"`, for whoever needs it now.
+Its proxies go on serving, and operations that run go on: neither needs the operator. A deletion is not held up: its children go by their
 owner references, whoever is paused.
 """
 
