@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from e2e.backing import ACCESS_KEY_ID, SECRET_ACCESS_KEY, new_database
 from e2e.clients import clients
 from e2e.kubectl import Kubectl
 from e2e.test_bucket import BACKENDS, backend, bucket
@@ -29,15 +30,14 @@ print("read to its end")
 @pytest.fixture(scope="module")
 def fleet(kubectl: Kubectl) -> Kubectl:
     run = kubectl.namespace
-    Kubectl("backing").run("exec", "postgres-0", "--", "createdb", "--host=/tmp", "--username=s3o", run)
     spec: Manifest = {
         "topology": "Split",
         "proxy": {"replicas": 2},
         "database": {"driver": "Postgres", "uriSecretRef": {"name": "database", "key": "uri"}},
     }
     kubectl.apply(
-        manifests.secret("database", {"uri": f"postgresql://s3o:s3opassword@postgres.backing.svc:5432/{run}"}),
-        manifests.key_pair("backend-keys", "s3o", "s3osecret"),
+        manifests.secret("database", {"uri": new_database(run)}),
+        manifests.key_pair("backend-keys", ACCESS_KEY_ID, SECRET_ACCESS_KEY),
         {"apiVersion": "s3orchestrator.io/v1alpha1", "kind": "S3Orchestrator", "metadata": {"name": "main"}, "spec": spec},
         *(backend(name, number, run) for number, name in enumerate(BACKENDS)),
         bucket("photos"),
