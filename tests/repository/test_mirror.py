@@ -39,7 +39,6 @@ SPECIFIED_THROUGH = {
     },
     "tests/proxy/operations/test_get_object.py": {"proxy": ["operations/read.py"]},
     "tests/proxy/operations/test_copy_object.py": {"proxy": ["operations/copied_body.py"]},
-    "tests/proxy/operations/test_multipart.py": {"proxy": ["operations/complete_upload.py"]},
     "tests/proxy/s3/test_router.py": {
         "proxy": ["s3/bucket_requests.py", "s3/object_requests.py", "s3/query.py", "s3/subresources.py", "s3/target.py"]
     },

@@ -15,6 +15,7 @@ from s3o_proxy.backends.memory import MemoryBackend
 from s3o_proxy.backends.port import Backend
 from s3o_proxy.config.snapshot import take_snapshot
 from s3o_proxy.domain.errors import BackendUnavailable
+from s3o_proxy.domain.lease import LEASE_MS, OwnLease
 from s3o_proxy.domain.model import Usage
 from s3o_proxy.domain.moving import MAX_SINGLE_PUT_BYTES
 from s3o_proxy.domain.operation import Operation as OneShot
@@ -87,7 +88,7 @@ class BytesBody:
 
 @dataclass(eq=False)
 class Stage:
-    """Everything a story needs, with a clock that only moves when told to."""
+    """Everything a story needs, with clocks that only move when told to: `now_ms` is the ledger's, `ticks_ms` that of our own lease."""
 
     metadata: Metadata
     backends: dict[str, MemoryBackend]
@@ -100,7 +101,12 @@ class Stage:
     moves: list[tuple[str, str, int]] = field(default_factory=list)
     active: list[tuple[str, str]] = field(default_factory=list)
     """What the worker told the metrics of operations."""
+    ticks_ms: int = 0
+    lease: OwnLease = field(init=False)
     _ids: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
+
+    def __post_init__(self) -> None:
+        self.lease = OwnLease(lambda: self.ticks_ms)
 
     def get(self, name: str) -> Backend:
         if name not in self.backends:
@@ -122,6 +128,7 @@ class Stage:
             usage=self.usage,
             forsaken=self.forsaken,
             instance=self.instance,
+            lease=self.lease,
             clock=self.clock,
             new_id=lambda: f"WRITE{self._ids():08d}",
             wake_cleanup=self.wake,
@@ -143,11 +150,18 @@ class Stage:
     def clean_up(self, *, max_put_bytes: int = MAX_SINGLE_PUT_BYTES) -> CleanUp:
         return CleanUp(self.metadata, self, self.instance, self.clock, lambda: 4, max_put_bytes)
 
-    def reap_intents(self) -> ReapIntents:
-        return ReapIntents(self.metadata, self.forsaken, self.clock, self.wake)
+    def reap_intents(self, instance: str = "another") -> ReapIntents:
+        """Of another process, which may take us for dead."""
+        return ReapIntents(self.metadata, self.forsaken, instance, self.lease, self.clock, self.wake)
 
     async def hold_lease(self) -> None:
-        await HoldLease(self.metadata, self.instance, self.clock).run_once()
+        await HoldLease(self.metadata, self.instance, self.clock, self.lease).run_once()
+
+    async def hold_lease_for_long(self) -> None:
+        """For as long as it takes to be sure who is dead. The ledger's clock stands still meanwhile."""
+        for _ in range(3):
+            await self.hold_lease()
+            self.ticks_ms += LEASE_MS // 2
 
     @cached_property
     def means(self) -> Means:
@@ -222,7 +236,7 @@ async def open_stage(
         }
     )
     stage = Stage(metadata, {each.name: MemoryBackend(each.name) for each in configs}, config)
-    await stage.hold_lease()
+    await stage.hold_lease_for_long()
     return stage
 
 

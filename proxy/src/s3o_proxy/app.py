@@ -24,6 +24,7 @@ from s3o_proxy.config.loader import load
 from s3o_proxy.config.snapshot import Credential, Snapshot
 from s3o_proxy.config.watch import LiveConfig, Source
 from s3o_proxy.domain.errors import MetadataError
+from s3o_proxy.domain.lease import OwnLease
 from s3o_proxy.domain.model import BucketUsage, Copy, StoredObject, Usage
 from s3o_proxy.domain.moving import Moved
 from s3o_proxy.domain.placement import Candidate
@@ -67,6 +68,11 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def ticks_ms() -> int:
+    """Of a clock that nobody sets and that goes on while the machine sleeps, where the system has one (Linux; macOS's stands still)."""
+    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)) // 1_000_000
+
+
 def new_id() -> str:
     """A ULID: unique without asking anybody, and in the order of time."""
     return str(ULID())
@@ -79,7 +85,8 @@ class Proxy:
         self._config, self._metadata, self._backends, self._metrics = config, metadata, backends, metrics
         self._usage, self._forsaken, self.instance = UsageView(), Forsaken(), new_id()
         self._depths: Mapping[str, int] = {}
-        self._hold_lease = HoldLease(metadata, self.instance, now_ms)
+        self._lease = OwnLease(ticks_ms)
+        self._hold_lease = HoldLease(metadata, self.instance, now_ms, self._lease)
         self._refresh_usage = RefreshUsage(metadata, self._publish)
         self._means = Means(
             metadata=metadata,
@@ -93,7 +100,7 @@ class Proxy:
         self.desk = Desk(self._means, new_id, self._wake_operate)
         self._counts: Mapping[str, BucketUsage] = {}
         self._check_backends = CheckBackends(backends, lambda: self.snapshot, now_ms)
-        reap = ReapIntents(metadata, self._forsaken, now_ms, self._wake_cleanup)
+        reap = ReapIntents(metadata, self._forsaken, self.instance, self._lease, now_ms, self._wake_cleanup)
         seeing: list[Worker] = [self._check_backends, ReadCounts(metadata, self._publish_counts)]
         every_process: list[Worker] = [self._hold_lease, self._refresh_usage, reap, *seeing]
         repair: list[Worker] = [
@@ -147,6 +154,7 @@ class Proxy:
             usage=self._usage,
             forsaken=self._forsaken,
             instance=self.instance,
+            lease=self._lease,
             clock=now_ms,
             new_id=new_id,
             wake_cleanup=self._wake_cleanup,

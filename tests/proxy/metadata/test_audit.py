@@ -23,7 +23,7 @@ async def test_every_row_that_mentions_bytes_is_listed_by_storage_key(ledger: Me
     await ledger.delete_object(BUCKET, "c", NOW_MS)
     await ledger.reserve_write(an_intent("w4", "a"), None)
     await ledger.reserve_write(an_intent("w5", "d"), None)
-    await ledger.abandon_write("w5", "failed", NOW_MS - 1)
+    await ledger.abandon_write(an_intent("w5", "d"), "failed", NOW_MS - 1)
     (item,) = await ledger.claim_cleanup("worker", NOW_MS - 1, 1000, 1)
     await ledger.bury_cleanup(item.item_id, "denied", NOW_MS)
     upload = await open_upload(ledger, "u1", "e")
@@ -53,7 +53,7 @@ async def test_mentions_of_one_key_come_together_live_ones_first(ledger: Metadat
     mention = await ledger.mentioned(BACKEND, again)
     assert mention is not None
     assert mention.kind == "intent"
-    await ledger.abandon_write("write-of-u1", "end of test", NOW_MS)
+    await ledger.abandon_write(an_intent("write-of-u1", "a"), "end of test", NOW_MS)
 
 
 async def test_mentions_come_in_byte_order_over_many_pages(ledger: Metadata) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
@@ -83,6 +84,48 @@ def test_a_time_out_of_a_statement_leaves_the_connection_whole() -> None:
     assert not says_gone(asyncpg.QueryCanceledError("statement timeout"))
     assert says_gone(asyncpg.AdminShutdownError("shutdown"))
     assert says_gone(TimeoutError())
+
+
+@pytest.mark.parametrize("error", named([MemoryError(), RuntimeError("of the driver's own"), KeyError("state")]))
+def test_at_commit_whatever_nobody_expected_is_unknown(error: Exception) -> None:
+    """Taken for a refusal, the batch would be tried again in halves, find its intents gone, and delete what it had committed."""
+    assert isinstance(translated_at_commit(error), OutcomeUnknown)
+
+
+class _Unforeseen:
+    """A connection whose COMMIT takes effect, and then fails in a way that no table of errors foresees."""
+
+    def __init__(self, real: sqlite3.Connection) -> None:
+        self._real = real
+
+    def execute(self, sql: str, *arguments: object) -> sqlite3.Cursor:
+        cursor = self._real.execute(sql, *arguments)  # type: ignore[arg-type]  # handed through
+        if sql == "COMMIT":
+            raise RuntimeError("of the driver's own")
+        return cursor
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._real, name)
+
+
+async def test_a_commit_that_fails_in_an_unforeseen_way_is_not_tried_again(tmp_path: Path) -> None:
+    ledger = await open_ledger(DatabaseConfig(path=str(tmp_path / "ledger.db")), {})
+    assert isinstance(ledger, Ledger)
+    assert isinstance(ledger._engine, SQLiteEngine)
+    for number in range(3):
+        await ledger.reserve_write(an_intent(f"w{number}", f"k{number}"), None)
+    real = ledger._engine._writer
+    assert real is not None
+    ledger._engine._writer = _Unforeseen(real)  # type: ignore[assignment]  # a connection to all who use it
+    commits = [asyncio.create_task(ledger.commit_write(an_object(f"w{number}", f"k{number}"))) for number in range(3)]
+    await asyncio.wait(commits)
+    ledger._engine._writer = real
+    assert {type(commit.exception()) for commit in commits} == {OutcomeUnknown}
+    for number in range(3):
+        await ledger.abandon_write(an_intent(f"w{number}", f"k{number}"), "unknown", 0)
+    assert (await ledger.usage())[BACKEND].objects == 3
+    assert (await ledger.queue_depths())["cleanup_queue"] == 0
+    await ledger.close()
 
 
 async def test_a_full_disk_refuses_and_the_ledger_goes_on(tmp_path: Path) -> None:

@@ -34,3 +34,20 @@ async def test_what_cannot_be_settled_now_is_asked_about_later() -> None:
     assert len(forsaken) == 1
     assert await forsaken.settle_all() == 1
     assert len(forsaken) == 0
+
+
+async def test_what_is_forsaken_again_while_it_is_settled_is_settled_again() -> None:
+    forsaken, asked = Forsaken(), list[str]()
+
+    async def second() -> None:
+        asked.append("second")
+
+    async def first() -> None:
+        asked.append("first")
+        forsaken.add("write-1", second)
+
+    forsaken.add("write-1", first)
+    await forsaken.settle_all()
+    assert len(forsaken) == 1
+    await forsaken.settle_all()
+    assert (asked, len(forsaken)) == (["first", "second"], 0)

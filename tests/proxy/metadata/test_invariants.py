@@ -78,14 +78,14 @@ class World:
         if what == "leave":
             return
         if what == "abandon":
-            await self.ledger.abandon_write(write_id, "failed", NOW_MS)
+            await self.ledger.abandon_write(intent, "failed", NOW_MS)
             return
         conditions = {"write if none": Conditions(if_none_match="*"), "write if match": Conditions(if_match="*")}.get(what, Conditions())
         new = an_object(write_id, key, bucket=self.bucket, size_bytes=size_bytes)
         try:
             await self.ledger.commit_write(new, conditions)
         except DECLINED:
-            await self.ledger.abandon_write(write_id, "declined", NOW_MS)
+            await self.ledger.abandon_write(intent, "declined", NOW_MS)
 
     async def _upload(self, key: str, backend: str, size_bytes: int, *, abort: bool) -> None:
         upload = an_upload(f"{self.bucket}-{next(self.names)}", key, bucket=self.bucket, backend=backend)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.ledger import BACKEND, BUCKET, NOW_MS, an_intent, an_object, check_counters, put
+from tests.support.ledger import BACKEND, BUCKET, NOW_MS, a_part_intent, an_intent, an_object, check_counters, open_upload, put
 from tests.support.postgres import PostgresServer
 
 from s3o_crds.compiled import DatabaseConfig
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 KILL = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 SOMEBODY_WAITS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
+INTENT_COLUMNS = ("write_id", "backend", "bucket", "key", "storage_key", "size_bytes", "owner", "created_ms", "upload_id", "part_number")
 SOMEBODY_LOCKED = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
 
 
@@ -106,10 +107,38 @@ async def test_during_commit_nobody_knows(ledger: Metadata, side: Connection) ->
     with pytest.raises(OutcomeUnknown):
         await commit
     # Nothing was deleted on this. The ledger knows: the intent is still there, so it was not committed.
-    await ledger.abandon_write("w1", "forsaken", NOW_MS)
+    await ledger.abandon_write(an_intent("w1"), "forsaken", NOW_MS)
     with pytest.raises(WriteLost):
         await ledger.commit_write(an_object("w1"))
     assert (await ledger.usage())[BACKEND].orphan_bytes == 10
+
+
+@pytest.mark.parametrize("of_a_part", [False, True])
+async def test_a_reservation_whose_commit_is_still_at_work_is_taken_back_when_it_is_done(
+    ledger: Metadata, side: Connection, migrated_database: DatabaseConfig, of_a_part: bool
+) -> None:
+    """Our connection is gone, the server does not know it yet: the row appears only after we have asked to take it back."""
+    intent = a_part_intent("p1", await open_upload(ledger, "u1"), 1) if of_a_part else an_intent("w1")
+    lock = "upload/u1" if of_a_part else f"backend/{BACKEND}"
+    shared = "" if of_a_part else "_shared"
+    slow = await dial_with(migrated_database, {}, read_only=False)("batches")
+    await slow.execute("BEGIN")
+    await slow.execute(f"SELECT pg_advisory_xact_lock{shared}(hashtextextended($1, 0))", lock)
+    columns = {name: getattr(intent, name) for name in INTENT_COLUMNS}
+    values = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
+    await slow.execute(f"INSERT INTO intents ({', '.join(columns)}) VALUES ({values})", *columns.values())
+    await slow.execute(
+        "INSERT INTO usage VALUES ($1, 99, 0, 0, $2, 0)",
+        intent.backend,
+        intent.size_bytes,
+    )
+    cancelling = asyncio.create_task(ledger.cancel_reservation(intent))
+    await until(side, SOMEBODY_WAITS)
+    await slow.execute("COMMIT")
+    await cancelling
+    await slow.close()
+    assert (await ledger.queue_depths())["intents"] == 0
+    assert (await ledger.usage())[BACKEND].held_bytes == 0
 
 
 @pytest.mark.usefixtures("slow_commits")
@@ -124,7 +153,7 @@ async def test_a_constraint_that_speaks_at_commit_rolls_back_for_certain(ledger:
     with pytest.raises(MetadataUnavailable):
         await ledger.commit_write(an_object("bad", "bad"))
     await good
-    await ledger.abandon_write("bad", "refused", NOW_MS)
+    await ledger.abandon_write(an_intent("bad", "bad"), "refused", NOW_MS)
 
 
 async def test_a_deadlock_is_tried_again(ledger: Metadata, side: Connection) -> None:

@@ -205,7 +205,7 @@ async def test_deletions_that_failed_are_hastened_and_first_tries_are_not(ledger
     """Bytes of a first try may still be on their way: deleted too early, they would arrive after it."""
     for write_id in ("failed", "fresh"):
         await ledger.reserve_write(an_intent(write_id, write_id), None)
-        await ledger.abandon_write(write_id, "write_failed", NOW_MS + (0 if write_id == "failed" else 500))
+        await ledger.abandon_write(an_intent(write_id, write_id), "write_failed", NOW_MS + (0 if write_id == "failed" else 500))
     (item,) = await ledger.claim_cleanup("worker", NOW_MS, 1000, 10)
     await ledger.retry_cleanup(item.item_id, "no", NOW_MS + 10**6)
     await ledger.hasten_cleanup(BACKEND, NOW_MS)

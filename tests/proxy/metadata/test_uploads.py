@@ -53,7 +53,7 @@ async def test_an_unknown_upload_cannot_be_opened_completed_or_aborted(ledger: M
         await ledger.commit_complete("u1", an_object("w1"), ALWAYS)
     with pytest.raises(NoSuchUpload):
         await ledger.abort_upload("u1", "client", NOW_MS)
-    await ledger.end_complete("u1", may_be_complete=False)
+    await ledger.end_complete("u1", OWNER, may_be_complete=False)
 
 
 async def test_a_bucket_has_at_most_its_limit_of_uploads(ledger: Metadata) -> None:
@@ -164,7 +164,7 @@ async def test_a_failed_complete_says_whether_the_object_may_exist(ledger: Metad
     await ledger.acquire_lease(f"instance/{OWNER}", OWNER, NOW_MS, MINUTE_MS)
     await open_upload(ledger, "u1")
     await ledger.begin_complete("u1", OWNER, NOW_MS)
-    await ledger.end_complete("u1", may_be_complete=may_be_complete)
+    await ledger.end_complete("u1", OWNER, may_be_complete=may_be_complete)
     assert (await ledger.find_upload(BUCKET, "film.mkv", "u1")).state == state
     assert (await ledger.begin_complete("u1", "proxy-2", NOW_MS)).state == state
 
@@ -185,6 +185,29 @@ async def test_an_aborted_upload_becomes_one_cleanup_row(ledger: Metadata) -> No
         await ledger.commit_part("running", a_part(3))
     with pytest.raises(NoSuchUpload):
         await ledger.abort_upload("u1", "client", NOW_MS)
+
+
+async def test_an_upload_that_somebody_who_lives_completes_is_not_aborted_by_another(ledger: Metadata) -> None:
+    """The backend may have taken his Complete, and make the object only after the cleanup has looked for it."""
+    await ledger.acquire_lease(f"instance/{OWNER}", OWNER, NOW_MS, MINUTE_MS)
+    for upload_id in ("u1", "u2", "u3"):
+        await open_upload(ledger, upload_id, upload_id)
+    await ledger.begin_complete("u1", OWNER, NOW_MS)
+    await ledger.begin_complete("u2", OWNER, NOW_MS)
+    aborts = [asyncio.create_task(ledger.abort_upload(upload_id, "client", NOW_MS)) for upload_id in ("u1", "u3")]
+    await asyncio.wait(aborts)
+    assert [type(abort.exception()) for abort in aborts] == [UploadBusy, type(None)]
+    await ledger.abort_upload("u2", "precondition", NOW_MS, OWNER)
+    await ledger.abort_upload("u1", "client", NOW_MS + MINUTE_MS)
+    assert (await ledger.queue_depths())["uploads"] == 0
+
+
+async def test_who_lost_his_claim_does_not_end_the_claim_of_another(ledger: Metadata) -> None:
+    await open_upload(ledger, "u1")
+    await ledger.begin_complete("u1", "slow", NOW_MS)
+    await ledger.begin_complete("u1", "quick", NOW_MS)
+    await ledger.end_complete("u1", "slow", may_be_complete=False)
+    assert (await ledger.find_upload(BUCKET, "film.mkv", "u1")).state == "completing"
 
 
 async def test_an_upload_that_never_opened_can_be_aborted(ledger: Metadata) -> None:

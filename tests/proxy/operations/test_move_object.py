@@ -11,12 +11,12 @@ from tests.support.stories import Stage
 from s3o_proxy.backends.memory import MemoryBackend, Moment
 from s3o_proxy.backends.port import Traits
 from s3o_proxy.domain.errors import BackendRejected, BackendUnavailable, MetadataUnavailable, OutcomeUnknown
+from s3o_proxy.domain.lease import LEASE_MS
 from s3o_proxy.domain.model import StoredObject
 from s3o_proxy.domain.moving import Moved
 from s3o_proxy.domain.placement import Candidate
 from s3o_proxy.operations.move_object import move_copy
 from s3o_proxy.s3.operation import GetObject, PutObject
-from s3o_proxy.workers.hold_lease import LEASE_MS
 
 KEY, CONTENT = "a\x01 key ä", bytes(range(256)) * 1000
 SECOND = Candidate("second", True, None, None)

@@ -14,15 +14,11 @@ from s3o_proxy.domain.errors import (
     IncompleteBody,
     InvalidPart,
     NoSuchUpload,
-    OutcomeUnknown,
     PartTooSmall,
     PayloadHashMismatch,
-    PreconditionFailed,
     QuotaExceeded,
     TooManyUploads,
-    UploadBusy,
 )
-from s3o_proxy.domain.model import Conditions
 from s3o_proxy.domain.placement import MIN_PART_BYTES
 from s3o_proxy.s3.errors import S3Error
 from s3o_proxy.s3.operation import (
@@ -33,7 +29,6 @@ from s3o_proxy.s3.operation import (
     ListParts,
     PartsListed,
     PartWritten,
-    PutObject,
     UploadCompleted,
     UploadCreated,
     UploadPart,
@@ -179,115 +174,6 @@ async def test_a_bucket_bounds_its_uploads(stage: Stage) -> None:
         await stage.perform(AbortMultipartUpload("photos", f"k{number}", upload_id))
 
 
-async def test_a_complete_that_is_asked_again_after_its_answer_was_lost_says_the_same(stage: Stage) -> None:
-    upload_id, parts = await two_parts(stage)
-    first = await complete(stage, upload_id, *parts)
-    assert await complete(stage, upload_id, *parts) == first
-
-
-async def test_a_complete_that_died_between_join_and_commit_is_finished_by_the_next(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    upload_id, parts = await two_parts(stage)
-
-    async def away(*_: object) -> None:
-        raise OutcomeUnknown("the connection broke")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(stage.metadata, "commit_complete", away)
-        with pytest.raises(OutcomeUnknown):
-            await complete(stage, upload_id, *parts)
-    assert await stage.audit() == []
-    await complete(stage, upload_id, *parts)
-    assert await stage.read(GetObject("photos", "k")) == BIG + SMALL
-
-
-async def test_a_join_whose_answer_is_lost_is_found_by_the_next_complete(stage: Stage) -> None:
-    upload_id, parts = await two_parts(stage)
-    stage.backends["first"].fail("complete_multipart", at="done")
-    with pytest.raises(BackendUnavailable):
-        await complete(stage, upload_id, *parts)
-    assert await stage.audit() == []
-    await complete(stage, upload_id, *parts)
-    assert await stage.read(GetObject("photos", "k")) == BIG + SMALL
-
-
-async def test_an_upload_that_was_joined_and_never_committed_is_cleaned_up_whole(stage: Stage) -> None:
-    upload_id, parts = await two_parts(stage)
-    stage.backends["first"].fail("complete_multipart", at="done")
-    with pytest.raises(BackendUnavailable):
-        await complete(stage, upload_id, *parts)
-    await stage.perform(AbortMultipartUpload("photos", "k", upload_id))
-    await stage.clean_up().run_once()
-    assert stage.backends["first"].objects == {}
-    assert (await stage.used()).held_bytes == 0
-
-
-async def test_two_completes_at_once_are_one(stage: Stage) -> None:
-    upload_id, parts = await two_parts(stage)
-    stall = stage.backends["first"].stall("complete_multipart")
-    first = asyncio.create_task(complete(stage, upload_id, *parts))
-    await stall.reached.wait()
-    with pytest.raises(UploadBusy):
-        await complete(stage, upload_id, *parts)
-    stall.release()
-    await first
-    assert await stage.read(GetObject("photos", "k")) == BIG + SMALL
-
-
-async def test_a_client_that_hangs_up_during_complete_may_come_back(stage: Stage) -> None:
-    upload_id, parts = await two_parts(stage)
-    stall = stage.backends["first"].stall("complete_multipart")
-    first = asyncio.create_task(complete(stage, upload_id, *parts))
-    await stall.reached.wait()
-    first.cancel()
-    stall.release()
-    with pytest.raises(asyncio.CancelledError):
-        await first
-    await complete(stage, upload_id, *parts)
-    assert await stage.read(GetObject("photos", "k")) == BIG + SMALL
-
-
-@pytest.mark.parametrize("method", ["begin_complete", "commit_complete"])
-async def test_a_client_that_hangs_up_while_the_ledger_works_leaves_no_claim(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, method: str
-) -> None:
-    upload_id, parts = await two_parts(stage)
-    reached, go_on, real = asyncio.Event(), asyncio.Event(), getattr(stage.metadata, method)
-
-    async def slow(*arguments: object) -> object:
-        reached.set()
-        await go_on.wait()
-        return await real(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(stage.metadata, method, slow)
-        first = asyncio.create_task(complete(stage, upload_id, *parts))
-        await reached.wait()
-        first.cancel()
-        go_on.set()
-        with pytest.raises(asyncio.CancelledError):
-            await first
-    await complete(stage, upload_id, *parts)
-    assert await stage.read(GetObject("photos", "k")) == BIG + SMALL
-
-
-async def test_a_claim_of_unknown_outcome_is_given_back(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    upload_id, parts = await two_parts(stage)
-    begin = stage.metadata.begin_complete
-
-    async def answer_lost(*arguments: object) -> None:
-        await begin(*arguments)  # type: ignore[arg-type]  # handed through
-        raise OutcomeUnknown("the connection broke")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(stage.metadata, "begin_complete", answer_lost)
-        with pytest.raises(OutcomeUnknown):
-            await complete(stage, upload_id, *parts)
-    with pytest.raises(UploadBusy):
-        await complete(stage, upload_id, *parts)
-    await stage.reap_intents().run_once()
-    await complete(stage, upload_id, *parts)
-
-
 async def test_a_client_that_hangs_up_while_its_upload_is_created_leaves_none(stage: Stage) -> None:
     stall = stage.backends["first"].stall("create_multipart", at="done")
     creating = asyncio.create_task(create(stage))
@@ -298,28 +184,6 @@ async def test_a_client_that_hangs_up_while_its_upload_is_created_leaves_none(st
     await stage.clean_up().run_once()
     assert stage.backends["first"].uploads == {}
     assert (await stage.metadata.queue_depths())["uploads"] == 0
-
-
-async def test_a_condition_that_fails_early_leaves_the_upload(stage: Stage) -> None:
-    await stage.perform(PutObject("photos", "k"), b"older")
-    upload_id, parts = await two_parts(stage)
-    with pytest.raises(PreconditionFailed):
-        await complete(stage, upload_id, *parts, conditions=Conditions(if_none_match="*"))
-    await complete(stage, upload_id, *parts)
-
-
-async def test_a_condition_that_fails_in_the_commit_leaves_nothing(stage: Stage) -> None:
-    upload_id, parts = await two_parts(stage)
-    stall = stage.backends["first"].stall("complete_multipart")
-    completing = asyncio.create_task(complete(stage, upload_id, *parts, conditions=Conditions(if_none_match="*")))
-    await stall.reached.wait()
-    await stage.perform(PutObject("photos", "k"), b"faster")
-    stall.release()
-    with pytest.raises(PreconditionFailed):
-        await completing
-    assert await stage.read(GetObject("photos", "k")) == b"faster"
-    await stage.settle()
-    assert len(stage.backends["first"].objects) == 1
 
 
 async def test_a_part_that_broke_off_releases_its_space(stage: Stage) -> None:
@@ -359,36 +223,6 @@ async def test_a_process_that_died_while_it_created_an_upload_leaves_none(stage:
     assert len(stage.backends["first"].uploads) == 1
     await stage.clean_up().run_once()
     assert stage.backends["first"].uploads == {}
-
-
-@pytest.mark.parametrize("algorithm", ["CRC32", "SHA256"])
-async def test_checksums_of_parts_make_the_objects(stage: Stage, algorithm: str) -> None:
-    upload_id = await create(stage, algorithm=algorithm)
-    parts = [(1, await send(stage, upload_id, 1, BIG)), (2, await send(stage, upload_id, 2, SMALL))]
-    completed = await complete(stage, upload_id, *parts)
-    assert completed.digests.checksum_type == "COMPOSITE"
-    assert completed.digests.checksums[algorithm].endswith("-2")
-    assert completed.digests.content_hash == BytesBody(BIG + SMALL).content_hash
-
-
-@pytest.mark.parametrize(
-    ("algorithm", "promises"),
-    [
-        ("", {"checksums": {"CRC32": "AAAAAA=="}}),
-        ("", {"checksum_type": "COMPOSITE"}),
-        ("SHA256", {"checksums": {"CRC32": "AAAAAA=="}}),
-        ("CRC32", {"checksum_type": "FULL_OBJECT"}),
-    ],
-)
-async def test_a_promise_that_cannot_be_held_against_the_bytes_is_refused(
-    stage: Stage, algorithm: str, promises: dict[str, object]
-) -> None:
-    upload_id = await create(stage, algorithm=algorithm)
-    part = (1, await send(stage, upload_id, 1, SMALL))
-    with pytest.raises(S3Error) as refusal:
-        await complete(stage, upload_id, part, **promises)
-    assert refusal.value.code == "InvalidRequest"
-    await complete(stage, upload_id, part)
 
 
 async def test_parts_are_listed_as_they_are(stage: Stage) -> None:

@@ -197,6 +197,8 @@ async def test_a_process_that_stood_still_past_its_lease_commits_nothing_and_lea
     stall.release()
     with pytest.raises(WriteLost):
         await writing
+    assert await stage.audit() == [], "a row mentions what landed"
+    await stage.clean_up().run_once()
     assert stage.backends["first"].objects == {}
     assert await stage.metadata.find_object("photos", "a/b") is None
 

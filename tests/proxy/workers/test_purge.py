@@ -11,7 +11,15 @@ from tests.support.stories import Stage
 
 from s3o_proxy.domain.errors import NoBackendAccepts
 from s3o_proxy.domain.operation import Operation, Wish
-from s3o_proxy.s3.operation import CreateMultipartUpload, GetObject, PutObject, UploadCreated, UploadPart
+from s3o_proxy.s3.operation import (
+    CompleteMultipartUpload,
+    CreateMultipartUpload,
+    GetObject,
+    PartWritten,
+    PutObject,
+    UploadCreated,
+    UploadPart,
+)
 from s3o_proxy.workers import purge as purges
 from s3o_proxy.workers.operate import RUNS
 from s3o_proxy.workers.purge import Purge
@@ -126,3 +134,21 @@ async def test_an_upload_that_is_just_being_created_leaves_nothing(stage: Stage)
     assert creating.exception() is not None
     await stage.settle()
     assert stage.backends["first"].uploads == {}
+
+
+async def test_an_upload_that_is_just_being_completed_is_purged_as_the_object_that_it_becomes(stage: Stage) -> None:
+    created = await stage.perform(CreateMultipartUpload("photos", "film"))
+    assert isinstance(created, UploadCreated)
+    part = await stage.perform(UploadPart("photos", "film", created.upload.upload_id, 1), b"data")
+    assert isinstance(part, PartWritten)
+    xml = f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{part.etag}</ETag></Part></CompleteMultipartUpload>".encode()
+    joining = stage.backends["first"].stall("complete_multipart", at="received")
+    completing = asyncio.create_task(stage.perform(CompleteMultipartUpload("photos", "film", created.upload.upload_id), xml))
+    await joining.reached.wait()
+    waiting = await purge(stage, bucket="photos")
+    assert (waiting.state, waiting.progress.uploads_remaining) == ("Running", 1)
+    joining.release()
+    await completing
+    await stage.operate()
+    assert (await stage.desk.find(waiting.operation_id)).state == "Succeeded"
+    assert stage.backends["first"].objects == {}

@@ -6,8 +6,9 @@ import asyncio
 
 from tests.support.stories import Stage
 
+from s3o_proxy.domain.lease import LEASE_MS
 from s3o_proxy.s3.operation import PutObject
-from s3o_proxy.workers.hold_lease import LEASE_MS, HoldLease, instance_lease
+from s3o_proxy.workers.hold_lease import HoldLease, instance_lease
 
 
 async def _write_and_die(stage: Stage) -> None:
@@ -49,8 +50,34 @@ async def test_a_living_process_is_left_alone_however_long_it_writes(stage: Stag
     await writing
 
 
+async def test_nobody_is_taken_for_dead_before_the_living_could_renew_their_leases(stage: Stage) -> None:
+    """All leases end while the database is away: the first one back must not take all others for dead, nor itself."""
+    stall = stage.backends["first"].stall("put", at="received")
+    writing = asyncio.create_task(stage.perform(PutObject("photos", "k"), b"data"))
+    await stall.reached.wait()
+    stage.now_ms += 10 * LEASE_MS
+    stage.ticks_ms += 10 * LEASE_MS
+    assert (await stage.reap_intents().run_once()).done == 0, "it could not renew its own"
+    await HoldLease(stage.metadata, "another", stage.clock, stage.lease).run_once()
+    assert (await stage.reap_intents().run_once()).done == 0, "it is back, the others may not be"
+    await stage.hold_lease_for_long()
+    assert (await stage.reap_intents().run_once()).done == 0, "by now they are"
+    stall.release()
+    await writing
+
+
+async def test_a_process_never_reaps_itself(stage: Stage) -> None:
+    stall = stage.backends["first"].stall("put", at="received")
+    writing = asyncio.create_task(stage.perform(PutObject("photos", "k"), b"data"))
+    await stall.reached.wait()
+    stage.now_ms += 10 * LEASE_MS
+    assert (await stage.reap_intents(stage.instance).run_once()).done == 0
+    stall.release()
+    await writing
+
+
 async def test_a_process_that_ends_in_order_gives_its_lease_back(stage: Stage) -> None:
-    await HoldLease(stage.metadata, "other", stage.clock).run_once()
+    await HoldLease(stage.metadata, "other", stage.clock, stage.lease).run_once()
     assert not await stage.metadata.acquire_lease(instance_lease("other"), "stranger", stage.now_ms, 1)
     await stage.metadata.release_lease(instance_lease("other"), "other")
     assert await stage.metadata.acquire_lease(instance_lease("other"), "stranger", stage.now_ms, 1)

@@ -241,7 +241,7 @@ class MemoryBackend:
             raise BackendRejected(self.name, 400, "InvalidPartOrder", "parts must ascend, and there must be one")
         etag = f"{hashlib.md5(b''.join(bytes.fromhex(part.etag) for part in joined), usedforsecurity=False).hexdigest()}-{len(joined)}"
         self.objects[key] = Stored(b"".join(part.content for part in joined), etag, upload.content_type, upload.metadata)
-        del self.uploads[upload_id]
+        self.uploads.pop(upload_id, None)  # A Complete that was accepted goes on, whoever aborts meanwhile.
         await call.reach("done")
         return PutResult(etag)
 

@@ -56,7 +56,7 @@ class PartNotSatisfiable(DomainError):
 
 
 class UploadBusy(DomainError):
-    """Another Complete (or an Abort) of the same upload is running now."""
+    """A Complete of the same upload is running now: it can be neither completed, nor added to, nor aborted."""
 
     def __init__(self, upload_id: str) -> None:
         super().__init__(f"upload {upload_id!r} is being completed")
@@ -259,7 +259,8 @@ class OutcomeUnknown(MetadataError):
 
 
 class WriteLost(MetadataError):
-    """The intent was reaped before its commit: the bytes already belong to the cleanup queue. The client must retry."""
+    """The intent was reaped before its commit. The write is to be abandoned, since its bytes may have landed after their cleanup; the
+    client must retry."""
 
     def __init__(self, write_id: str) -> None:
         super().__init__(f"write {write_id} lost its intent before its commit")

@@ -2,7 +2,8 @@
 
 Their commit was sent and no answer came, or the database could not be told that they failed. Nothing is deleted on such a
 moment (I8): the intent stays, and the reaper asks the ledger again. An intent still there was not committed and its bytes go to
-the cleanup queue; one that is gone was committed. Should this process die first, its lease ends and any reaper does the same.
+the cleanup queue. One that is gone was committed if a copy or the object is of this write; else another's reaper took it, and its
+bytes go to the cleanup queue too. Should this process die first, its lease ends and any reaper does the same.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Forsaken:
         settled = 0
         for write_id, settle in list(self._settlements.items()):
             await settle()
-            del self._settlements[write_id]
+            if self._settlements.get(write_id) is settle:  # Else it was forsaken again meanwhile, and that is not settled.
+                del self._settlements[write_id]
             settled += 1
         return settled

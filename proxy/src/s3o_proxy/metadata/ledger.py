@@ -63,7 +63,16 @@ from s3o_proxy.metadata.operations import (
 )
 from s3o_proxy.metadata.parts import COMMIT_PART, RELEASE_PART, CommitPart, ReleasePart
 from s3o_proxy.metadata.port import Contents, Deletion, Mention, PinnedUpload, PlacedCopy, Reserved, Weight
-from s3o_proxy.metadata.reservations import ABANDON_WRITE, REAP_INTENTS, RESERVE, AbandonWrite, ReapIntents, Reserve
+from s3o_proxy.metadata.reservations import (
+    ABANDON_WRITE,
+    CANCEL_RESERVATION,
+    REAP_INTENTS,
+    RESERVE,
+    AbandonWrite,
+    CancelReservation,
+    ReapIntents,
+    Reserve,
+)
 from s3o_proxy.metadata.uploads import (
     ABORT_UPLOAD,
     BEGIN_COMPLETE,
@@ -100,6 +109,7 @@ ORDER = (
     DROP_COPY,
     ABORT_UPLOAD,
     ABANDON_WRITE,
+    CANCEL_RESERVATION,
     REAP_INTENTS,
     FINISH_CLEANUP,
     RETRY_CLEANUP,
@@ -142,8 +152,11 @@ class Ledger:
     async def commit_write(self, new: NewObject, conditions: Conditions = Conditions()) -> None:
         await self._lane.write(COMMIT_WRITE, CommitWrite(new, conditions))
 
-    async def abandon_write(self, write_id: str, reason: str, due_ms: int) -> None:
-        await self._lane.write(ABANDON_WRITE, AbandonWrite(write_id, reason, due_ms))
+    async def abandon_write(self, intent: Intent, reason: str, due_ms: int) -> None:
+        await self._lane.write(ABANDON_WRITE, AbandonWrite(intent, reason, due_ms))
+
+    async def cancel_reservation(self, intent: Intent) -> None:
+        await self._lane.write(CANCEL_RESERVATION, CancelReservation(intent))
 
     async def delete_object(self, bucket: str, key: str, now_ms: int, conditions: Conditions = Conditions()) -> Deletion:
         return await self._lane.write(DELETE_OBJECT, DeleteObject(bucket, key, now_ms, conditions))
@@ -174,14 +187,14 @@ class Ledger:
     async def begin_complete(self, upload_id: str, owner: str, now_ms: int) -> Upload:
         return await self._lane.write(BEGIN_COMPLETE, BeginComplete(upload_id, owner, now_ms))
 
-    async def end_complete(self, upload_id: str, *, may_be_complete: bool) -> None:
-        await self._lane.write(END_COMPLETE, EndComplete(upload_id, may_be_complete))
+    async def end_complete(self, upload_id: str, owner: str, *, may_be_complete: bool) -> None:
+        await self._lane.write(END_COMPLETE, EndComplete(upload_id, owner, may_be_complete))
 
     async def commit_complete(self, upload_id: str, new: NewObject, conditions: Conditions) -> None:
         await self._lane.write(COMMIT_COMPLETE, CommitComplete(upload_id, new, conditions))
 
-    async def abort_upload(self, upload_id: str, reason: str, now_ms: int) -> None:
-        await self._lane.write(ABORT_UPLOAD, AbortUpload(upload_id, reason, now_ms))
+    async def abort_upload(self, upload_id: str, reason: str, now_ms: int, owner: str = "") -> None:
+        await self._lane.write(ABORT_UPLOAD, AbortUpload(upload_id, reason, now_ms, owner))
 
     async def list_uploads(self, bucket: str, prefix: str, delimiter: str, after_key: str, after_upload_id: str, limit: int) -> UploadsPage:
         return await self._engine.scan(listing.list_uploads(bucket, prefix, delimiter, after_key, after_upload_id, limit))
@@ -191,8 +204,8 @@ class Ledger:
 
     # --- workers ---------------------------------------------------------------------------------------------------
 
-    async def reap_intents(self, now_ms: int, limit: int) -> int:
-        return await self._lane.write(REAP_INTENTS, ReapIntents(now_ms, limit))
+    async def reap_intents(self, now_ms: int, limit: int, reaper: str = "") -> int:
+        return await self._lane.write(REAP_INTENTS, ReapIntents(now_ms, limit, reaper))
 
     async def claim_cleanup(self, owner: str, now_ms: int, lease_ms: int, limit: int) -> Sequence[CleanupItem]:
         return await self._lane.write(CLAIM_CLEANUP, ClaimCleanup(owner, now_ms, lease_ms, limit))

@@ -68,8 +68,14 @@ class Metadata(Protocol):
         """
         ...
 
-    async def abandon_write(self, write_id: str, reason: str, due_ms: int) -> None:
-        """Give up an intent: its bytes, if any landed, become cleanup rows due at `due_ms`. Nothing if it is gone."""
+    async def abandon_write(self, intent: Intent, reason: str, due_ms: int) -> None:
+        """Give up a write some of whose bytes may have been sent: a cleanup row due at `due_ms` mentions them, also where the intent was
+        reaped and that cleanup is over, because they may have landed since. Nothing where the write was committed."""
+        ...
+
+    async def cancel_reservation(self, intent: Intent) -> None:
+        """Take back a reservation for which no byte was sent, and of which it is not known whether it was granted. It waits for one that
+        is just being granted."""
         ...
 
     async def delete_object(self, bucket: str, key: str, now_ms: int, conditions: Conditions = Conditions()) -> Deletion:
@@ -116,8 +122,9 @@ class Metadata(Protocol):
         attempt may already have completed it on the backend."""
         ...
 
-    async def end_complete(self, upload_id: str, *, may_be_complete: bool) -> None:
-        """A Complete failed: nobody works on the upload now. Unless it `may_be_complete` on the backend, it is open again."""
+    async def end_complete(self, upload_id: str, owner: str, *, may_be_complete: bool) -> None:
+        """A Complete failed: nobody works on the upload now. Unless it `may_be_complete` on the backend, it is open again. Nothing where
+        another than `owner` has claimed it since."""
         ...
 
     async def commit_complete(self, upload_id: str, new: NewObject, conditions: Conditions) -> None:
@@ -127,8 +134,9 @@ class Metadata(Protocol):
         """
         ...
 
-    async def abort_upload(self, upload_id: str, reason: str, now_ms: int) -> None:
-        """Remove the upload; what it holds on the backend becomes one cleanup row due now. Raises NoSuchUpload."""
+    async def abort_upload(self, upload_id: str, reason: str, now_ms: int, owner: str = "") -> None:
+        """Remove the upload; what it holds on the backend becomes one cleanup row due now. Raises NoSuchUpload, UploadBusy (a live owner
+        other than `owner` is completing it)."""
         ...
 
     async def list_uploads(
@@ -141,8 +149,9 @@ class Metadata(Protocol):
 
     # --- workers -----------------------------------------------------------------------------------------------
 
-    async def reap_intents(self, now_ms: int, limit: int) -> int:
-        """Turn intents of writes whose owner's lease has ended into cleanup rows due now. Returns how many (0: done)."""
+    async def reap_intents(self, now_ms: int, limit: int, reaper: str = "") -> int:
+        """Turn intents of writes whose owner's lease has ended into cleanup rows due now; none of `reaper`, who lives. Returns how many
+        (0: done)."""
         ...
 
     async def claim_cleanup(self, owner: str, now_ms: int, lease_ms: int, limit: int) -> Sequence[CleanupItem]:

@@ -171,7 +171,7 @@ async def _commit(connection: Connection) -> None:
     except BaseException as error:
         # Whatever state the session is in: a new one is cheaper than finding out.
         connection.terminate()
-        if isinstance(error, DRIVER_ERRORS):
+        if isinstance(error, Exception):  # Whichever: only what the database itself refused is certain (I8).
             raise translated_at_commit(error) from error
         raise
     if answer != "COMMIT":

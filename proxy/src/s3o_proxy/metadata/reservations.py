@@ -2,7 +2,8 @@
 
 A quota is exact (I3) because only a reservation ever raises what a backend holds, and it does so while it holds the backend's
 row: it sums the stripes in a statement after the one that locked, so it sees every reservation granted before. Everything else
-moves bytes between the columns, or lowers them, in one statement per stripe, so a sum read meanwhile is never too small.
+moves bytes between the columns, or lowers them, in one statement per stripe, so a sum read meanwhile is never too small. But for bytes
+that came after their reservation was reaped (`abandon_writes`): they lie there, so they are counted.
 
 A fence is exact as well: whoever reserves shares the backend's name as a lock, whoever fences it holds that name alone (`operations`).
 """
@@ -16,7 +17,7 @@ from s3o_proxy.domain.errors import DomainError, NoSuchUpload, UploadBusy
 from s3o_proxy.domain.model import Intent
 from s3o_proxy.metadata.operations import backend_lock
 from s3o_proxy.metadata.port import Reserved
-from s3o_proxy.metadata.records import cleanup_values, intent_values
+from s3o_proxy.metadata.records import Values, cleanup_values, intent_values
 from s3o_proxy.metadata.story import Book, Kind, Row, Steps, ask, ask_each
 
 
@@ -30,15 +31,21 @@ class Reserve:
 
 @dataclass(frozen=True, slots=True)
 class AbandonWrite:
-    write_id: str
+    intent: Intent
     reason: str
     due_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReservation:
+    intent: Intent
 
 
 @dataclass(frozen=True, slots=True)
 class ReapIntents:
     now_ms: int
     limit: int
+    reaper: str
 
 
 def upload_lock(upload_id: str) -> str:
@@ -78,16 +85,47 @@ def reserve(members: Sequence[Reserve], book: Book) -> Steps[list[Reserved | Dom
 
 
 def abandon_writes(members: Sequence[AbandonWrite], book: Book) -> Steps[list[DomainError | None]]:
-    by_id = {m.write_id: m for m in members}
+    by_id = {m.intent.write_id: m for m in members}
     rows = yield from ask_each("take_intents", [{"write_id": write_id} for write_id in by_id])
     yield from _orphan(rows, {write_id: (m.reason, m.due_ms) for write_id, m in by_id.items()}, book)
+    taken = {row["write_id"] for row in rows}
+    yield from _mention_again([m for write_id, m in by_id.items() if write_id not in taken], book)
+    return [None for _ in members]
+
+
+def _mention_again(members: Sequence[AbandonWrite], book: Book) -> Steps[None]:
+    """An intent that is gone was committed, or else it was reaped: then its cleanup may have looked before the bytes landed.
+
+    So where neither a copy nor the object is of this write, a new row mentions the bytes. It takes the place of one that still waits:
+    that may be claimed already, its deletion sent, and be finished any moment.
+    """
+    rows = yield from ask_each("committed_writes", [_named_bytes(m.intent) for m in members])
+    committed = {row["write_id"] for row in rows if row["has_copy"] or row["is_current"]}
+    lost = [m for m in members if m.intent.write_id not in committed]
+    waiting = yield from ask_each("take_cleanup_of_bytes", [_named_bytes(m.intent) for m in lost])
+    due_ms = {(m.intent.backend, m.intent.storage_key): m.due_ms for m in lost}
+    queue: list[Values] = []
+    for row in waiting:
+        later_ms = max(row["due_ms"], due_ms.pop((row["backend"], row["storage_key"]), 0))
+        again = cleanup_values(row, row["reason"], later_ms, row["size_bytes"])
+        queue.append({**again, "backend_upload_id": row["backend_upload_id"]})
+    for m in lost:
+        if (m.intent.backend, m.intent.storage_key) in due_ms:
+            book.move(m.intent.backend, orphan=m.intent.size_bytes)
+            queue.append(cleanup_values(_named_bytes(m.intent), m.reason, m.due_ms, m.intent.size_bytes))
+    yield from ask_each("put_cleanup", queue)
+
+
+def cancel_reservations(members: Sequence[CancelReservation], book: Book) -> Steps[list[DomainError | None]]:
+    for row in (yield from ask_each("cancel_intents", [{"write_id": m.intent.write_id} for m in members])):
+        book.move(row["backend"], reserved=-row["size_bytes"])
     return [None for _ in members]
 
 
 def reap_intents(members: Sequence[ReapIntents], book: Book) -> Steps[list[int | DomainError]]:
     reaped: list[int | DomainError] = []
     for m in members:
-        rows = yield from ask("reap_intents", now_ms=m.now_ms, count=m.limit)
+        rows = yield from ask("reap_intents", now_ms=m.now_ms, reaper=m.reaper, count=m.limit)
         yield from _orphan(rows, {row["write_id"]: ("reaped", m.now_ms) for row in rows}, book)
         reaped.append(len(rows))
     return reaped
@@ -131,6 +169,16 @@ def _orphan(rows: Sequence[Row], why: dict[str, tuple[str, int]], book: Book) ->
     yield from ask_each("put_cleanup", cleanup)
 
 
+def _named_bytes(intent: Intent) -> Values:
+    return {
+        "write_id": intent.write_id,
+        "bucket": intent.bucket,
+        "key": intent.key,
+        "backend": intent.backend,
+        "storage_key": intent.storage_key,
+    }
+
+
 def _locks(member: Reserve) -> tuple[str, ...]:
     return (upload_lock(member.intent.upload_id),) if member.intent.upload_id else ()
 
@@ -143,5 +191,12 @@ RESERVE = Kind(
     # A part goes where its upload already lies, fenced or not.
     shares=lambda m: () if m.intent.upload_id else (backend_lock(m.intent.backend),),
 )
-ABANDON_WRITE = Kind("abandon_write", abandon_writes, identity=lambda m: f"abandon/{m.write_id}")
+ABANDON_WRITE = Kind("abandon_write", abandon_writes, identity=lambda m: f"abandon/{m.intent.write_id}")
+CANCEL_RESERVATION = Kind(
+    "cancel_reservation",
+    cancel_reservations,
+    identity=lambda m: f"cancel/{m.intent.write_id}",
+    # Alone, what the reservation took beside others: its COMMIT may still be at work, and a row that it has not committed is not seen.
+    locks=lambda m: (upload_lock(m.intent.upload_id) if m.intent.upload_id else backend_lock(m.intent.backend),),
+)
 REAP_INTENTS = Kind("reap_intents", reap_intents, identity=lambda _: "reap")

@@ -100,7 +100,7 @@ class SQLiteEngine:
             raise
         try:
             self._writer.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # Whichever: only what the database itself refused is certain (I8).
             self._roll_back(self._writer)
             raise translated_at_commit(error) from error
         return result

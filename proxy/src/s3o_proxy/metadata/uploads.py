@@ -40,6 +40,7 @@ class BeginComplete:
 @dataclass(frozen=True, slots=True)
 class EndComplete:
     upload_id: str
+    owner: str
     may_be_complete: bool
 
 
@@ -52,9 +53,12 @@ class CommitComplete:
 
 @dataclass(frozen=True, slots=True)
 class AbortUpload:
+    """`owner`: whose own Complete may be given up so; anybody else's is left alone while he lives."""
+
     upload_id: str
     reason: str
     now_ms: int
+    owner: str
 
 
 def create_uploads(members: Sequence[CreateUpload], _book: Book) -> Steps[list[DomainError | None]]:
@@ -88,7 +92,7 @@ def begin_completes(members: Sequence[BeginComplete], _book: Book) -> Steps[list
         row = found.get(m.upload_id)
         if row is None or not row["backend_upload_id"]:
             outcomes.append(NoSuchUpload(m.upload_id))
-        elif row["state"] == "completing" and row["owner_expires_ms"] > m.now_ms:
+        elif _is_being_completed(row, m.now_ms):
             outcomes.append(UploadBusy(m.upload_id))
         else:
             claims.append({"upload_id": m.upload_id, "state": "completing", "owner": m.owner})
@@ -99,8 +103,8 @@ def begin_completes(members: Sequence[BeginComplete], _book: Book) -> Steps[list
 
 def end_completes(members: Sequence[EndComplete], _book: Book) -> Steps[list[DomainError | None]]:
     yield from ask_each(
-        "claim_uploads",
-        [{"upload_id": m.upload_id, "state": "completing" if m.may_be_complete else "open", "owner": ""} for m in members],
+        "release_uploads",
+        [{"upload_id": m.upload_id, "owner": m.owner, "state": "completing" if m.may_be_complete else "open"} for m in members],
     )
     return [None for _ in members]
 
@@ -126,9 +130,17 @@ def commit_completes(members: Sequence[CommitComplete], book: Book) -> Steps[lis
 
 
 def abort_uploads(members: Sequence[AbortUpload], book: Book) -> Steps[list[DomainError | None]]:
-    """One cleanup row each: it aborts the backend's upload, and deletes the object that a lost Complete may have made of it."""
+    """One cleanup row each: it aborts the backend's upload, and deletes the object that a lost Complete may have made of it.
+
+    Not while somebody completes it: the backend may have taken his Complete and make the object only after the cleanup has looked.
+    """
     found = yield from _find([m.upload_id for m in members])
-    known = [m for m in members if m.upload_id in found]
+    busy = {
+        m.upload_id
+        for m in members
+        if m.upload_id in found and _is_being_completed(found[m.upload_id], m.now_ms) and found[m.upload_id]["owner"] != m.owner
+    }
+    known = [m for m in members if m.upload_id in found and m.upload_id not in busy]
     held = yield from _remove([found[m.upload_id] for m in known])
     cleanup: list[Values] = []
     for m in known:
@@ -145,7 +157,8 @@ def abort_uploads(members: Sequence[AbortUpload], book: Book) -> Steps[list[Doma
             }
         )
     yield from ask_each("put_cleanup", cleanup)
-    return [None if m.upload_id in found else NoSuchUpload(m.upload_id) for m in members]
+    refused: dict[str, DomainError] = {upload_id: UploadBusy(upload_id) for upload_id in busy}
+    return [refused.get(m.upload_id) if m.upload_id in found else NoSuchUpload(m.upload_id) for m in members]
 
 
 def find_upload(bucket: str, key: str, upload_id: str) -> Steps[Upload]:
@@ -154,6 +167,10 @@ def find_upload(bucket: str, key: str, upload_id: str) -> Steps[Upload]:
     if row is None or not row["backend_upload_id"] or (row["bucket"], row["key"]) != (bucket, key):
         raise NoSuchUpload(upload_id)
     return upload(row)
+
+
+def _is_being_completed(row: Row, now_ms: int) -> bool:
+    return bool(row["state"] == "completing" and row["owner_expires_ms"] > now_ms)
 
 
 def _find(upload_ids: Sequence[str]) -> Steps[dict[str, Row]]:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from s3o_proxy.backends.port import Backend
 from s3o_proxy.domain.conditions import refusal
 from s3o_proxy.domain.errors import (
-    BackendError,
     BackendNotFound,
     BackendRejected,
     BadDigest,
@@ -22,8 +21,9 @@ from s3o_proxy.domain.errors import (
     OutcomeUnknown,
     PreconditionFailed,
 )
-from s3o_proxy.domain.model import ChecksumType, Digests, NewObject, Part, Upload
+from s3o_proxy.domain.model import ChecksumType, Digests, Intent, NewObject, Part, Upload
 from s3o_proxy.domain.multipart import FinishedPart, chosen_parts
+from s3o_proxy.operations.attempt import abandon, certainly_not_landed
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.finish import finish
 from s3o_proxy.operations.multipart import end_upload
@@ -48,20 +48,32 @@ async def _complete(context: Context, operation: CompleteMultipartUpload, finish
         await context.metadata.find_upload(operation.bucket, operation.key, operation.upload_id)
     except NoSuchUpload:
         return await _completed_before(context, operation)
+    claimed = context.lease.now()
     upload = await _claim(context, operation.upload_id)
-    joined = False
+    joined = landed = False
     try:
         parts = chosen_parts(finished, await _stored_parts(context, upload))
         new = _new_object(context, upload, parts, operation)
         await _check_early(context, operation)
+        context.lease.require()  # What is joined after our claim has ended might come after the cleanup of an Abort.
         joined = True  # From here on it may be an object there, whatever we hear.
         await _join(context, upload, parts, new.size_bytes)
+        landed = True
         await context.metadata.commit_complete(upload.upload_id, new, operation.conditions)
     except (PreconditionFailed, NoSuchKey):
         await _refuse(context, upload, joined=joined)
         raise
+    except NoSuchUpload:
+        if landed:
+            # Our claim ended and somebody aborted the upload, or completed it: only the ledger knows whether the object is anybody's.
+            await abandon(context, _joined(upload, new.size_bytes), "complete_lost", context.clock())
+        else:
+            await _release(context, upload, may_be_complete=not context.lease.lasts_since(claimed))
+        raise
     except BaseException as error:
-        await _release(context, upload, may_be_complete=joined and not _certainly_not_joined(error))
+        # Where our lease had ended, another may have claimed the upload and joined it: then it is not for us to call it open.
+        certain = not joined or _certainly_not_joined(error)
+        await _release(context, upload, may_be_complete=not certain or not context.lease.lasts_since(claimed))
         raise
     context.wake_cleanup()
     return UploadCompleted(upload.bucket, upload.key, new.etag, new.digests)
@@ -124,7 +136,21 @@ async def _find_joined(backend: Backend, upload: Upload, size_bytes: int) -> Non
 
 
 def _certainly_not_joined(error: BaseException) -> bool:
-    return isinstance(error, (InvalidPart, NoSuchUpload)) or (isinstance(error, BackendError) and not error.ambiguous)
+    return isinstance(error, InvalidPart) or certainly_not_landed(error, None)
+
+
+def _joined(upload: Upload, size_bytes: int) -> Intent:
+    """The object that was joined of an upload, as bytes that nobody committed."""
+    return Intent(
+        write_id=upload.write_id,
+        bucket=upload.bucket,
+        key=upload.key,
+        backend=upload.backend,
+        storage_key=upload.storage_key,
+        size_bytes=size_bytes,
+        owner="",
+        created_ms=upload.initiated_ms,
+    )
 
 
 async def _refuse(context: Context, upload: Upload, *, joined: bool) -> None:
@@ -132,13 +158,14 @@ async def _refuse(context: Context, upload: Upload, *, joined: bool) -> None:
     if joined:
         await end_upload(context, upload.upload_id, "upload_precondition_failed")
     else:
-        await _release(context, upload, may_be_complete=upload.state == "completing")
+        await _release(context, upload, may_be_complete=False)
 
 
 async def _release(context: Context, upload: Upload, *, may_be_complete: bool) -> None:
     """Let others try. If the commit's outcome is unknown and it happened, there is no upload left to release."""
     try:
-        await context.metadata.end_complete(upload.upload_id, may_be_complete=may_be_complete or upload.state == "completing")
+        may_be_complete = may_be_complete or upload.state == "completing"
+        await context.metadata.end_complete(upload.upload_id, context.instance, may_be_complete=may_be_complete)
     except MetadataError:
         _release_later(context, upload.upload_id)
     except NoSuchUpload:
@@ -148,7 +175,7 @@ async def _release(context: Context, upload: Upload, *, may_be_complete: bool) -
 def _release_later(context: Context, upload_id: str) -> None:
     async def settle() -> None:
         try:
-            await context.metadata.end_complete(upload_id, may_be_complete=True)
+            await context.metadata.end_complete(upload_id, context.instance, may_be_complete=True)
         except NoSuchUpload:
             return
 

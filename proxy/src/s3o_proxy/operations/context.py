@@ -9,6 +9,7 @@ from s3o_crds.compiled import BucketConfig
 from s3o_proxy.backends.port import BackendSet
 from s3o_proxy.config.snapshot import Snapshot
 from s3o_proxy.domain.errors import NoSuchBucket
+from s3o_proxy.domain.lease import OwnLease
 from s3o_proxy.domain.placement import Candidate
 from s3o_proxy.metadata.forsaken import Forsaken
 from s3o_proxy.metadata.port import Metadata
@@ -18,7 +19,10 @@ from s3o_proxy.s3.body import Body
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`buckets`: those the asking credential may use. `instance`: this process, as owner of intents. `clock`: ms since the epoch."""
+    """`buckets`: those the asking credential may use. `instance`: this process, as owner of intents. `clock`: ms since the epoch.
+
+    `lease`: what this process knows of its own.
+    """
 
     snapshot: Snapshot
     buckets: frozenset[str]
@@ -27,6 +31,7 @@ class Context:
     usage: UsageView
     forsaken: Forsaken
     instance: str
+    lease: OwnLease
     clock: Callable[[], int]
     new_id: Callable[[], str]
     wake_cleanup: Callable[[], None]

@@ -6,18 +6,17 @@ through here. Parts always stream: a part's hash is needed for the whole object'
 
 from __future__ import annotations
 
-from s3o_proxy.domain.cleanup import SETTLE_MS
-from s3o_proxy.domain.errors import BackendError, NoSuchKey, OutcomeUnknown, PreconditionFailed, WriteLost
+from s3o_proxy.domain.errors import BackendError, NoSuchKey, PreconditionFailed
 from s3o_proxy.domain.model import NewObject, StoredObject
 from s3o_proxy.domain.placement import rank
 from s3o_proxy.domain.ranges import RangeSpec, resolve
 from s3o_proxy.domain.read_conditions import Reading, evaluate
 from s3o_proxy.domain.storage_key import key_metadata
+from s3o_proxy.operations.attempt import attempt, new_intent, reserve
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.copied_body import CopiedBody
-from s3o_proxy.operations.finish import finish
 from s3o_proxy.operations.multipart import store_part
-from s3o_proxy.operations.write import Draft, abandon, commit, erase, new_intent, reserve, write_object
+from s3o_proxy.operations.write import Draft, commit, write_object
 from s3o_proxy.s3.errors import S3Error
 from s3o_proxy.s3.operation import CopyObject, CopySource, ObjectCopied, UploadPartCopy
 
@@ -86,37 +85,28 @@ async def _copy_on_backend(context: Context, draft: Draft, source: StoredObject)
     if from_key is None:
         return None
     intent = new_intent(context, draft, candidate.name, source.size_bytes)
-    if not (await reserve(context, intent, candidate)).granted:
+    if not (await reserve(context, intent, candidate.quota_bytes)).granted:
         return None
-    landed = False
     try:
-        await context.backends.get(candidate.name).copy(
-            from_key,
-            intent.storage_key,
-            content_type=draft.description.headers.get("content-type", ""),
-            metadata=key_metadata(draft.bucket, draft.key, intent.write_id),
-        )
-        landed = True
-        new = NewObject(
-            bucket=draft.bucket,
-            key=draft.key,
-            write_id=intent.write_id,
-            size_bytes=source.size_bytes,
-            etag=source.etag,
-            modified_ms=context.clock(),
-            description=draft.description,
-            digests=source.digests,
-        )
-        await commit(context, new, draft.conditions)
-    except OutcomeUnknown:
-        raise
-    except WriteLost:
-        await finish(erase(context, intent))
-        raise
-    except BaseException as error:
-        certain = landed or (isinstance(error, BackendError) and not error.ambiguous)
-        await abandon(context, intent.write_id, "copy_failed", context.clock() + (0 if certain else SETTLE_MS))
-        if isinstance(error, BackendError):
-            return None  # Streaming may still succeed, and tells best what is wrong.
-        raise
+        async with attempt(context, intent, "copy_failed") as this:
+            await context.backends.get(candidate.name).copy(
+                from_key,
+                intent.storage_key,
+                content_type=draft.description.headers.get("content-type", ""),
+                metadata=key_metadata(draft.bucket, draft.key, intent.write_id),
+            )
+            this.landed = True
+            new = NewObject(
+                bucket=draft.bucket,
+                key=draft.key,
+                write_id=intent.write_id,
+                size_bytes=source.size_bytes,
+                etag=source.etag,
+                modified_ms=context.clock(),
+                description=draft.description,
+                digests=source.digests,
+            )
+            await commit(context, new, draft.conditions)
+    except BackendError:
+        return None  # Streaming may still succeed, and tells best what is wrong.
     return ObjectCopied(new.etag, new.modified_ms, new.digests)

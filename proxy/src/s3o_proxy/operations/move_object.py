@@ -13,24 +13,22 @@ from dataclasses import replace
 from functools import partial
 
 from s3o_proxy.backends.port import Backend
-from s3o_proxy.domain.cleanup import SETTLE_MS
 from s3o_proxy.domain.errors import (
     BackendError,
     BackendNotFound,
     BackendUnavailable,
     BytesDiffer,
     NoCopyReadable,
-    OutcomeUnknown,
     WriteLost,
 )
 from s3o_proxy.domain.model import Copy, Intent, StoredObject
 from s3o_proxy.domain.moving import MAX_SINGLE_PUT_BYTES, Moved
 from s3o_proxy.domain.placement import MIN_PART_BYTES, Candidate
 from s3o_proxy.domain.storage_key import key_metadata
+from s3o_proxy.operations.attempt import StartedBody, attempt, new_intent, reserve
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.copied_body import CopiedBody
 from s3o_proxy.operations.finish import finish
-from s3o_proxy.operations.write import StartedBody, abandon, due_ms, erase, forsake, new_intent, reserve
 from s3o_proxy.s3.checksums import combine_full_object
 
 _MAX_PARTS = 10_000
@@ -46,7 +44,7 @@ async def move_copy(
     failed: Moved | None = None
     for candidate, transfer in _ways(context, found, source, ranked, max_put_bytes):
         intent = new_intent(context, found, candidate.name, found.size_bytes)
-        if not (await reserve(context, intent, candidate)).granted:
+        if not (await reserve(context, intent, candidate.quota_bytes)).granted:
             continue
         try:
             moved = await _transfer_and_commit(context, found, source, intent, transfer)
@@ -85,33 +83,16 @@ def _can_copy(context: Context, found: StoredObject, source: Copy, candidate: Ca
 
 
 async def _transfer_and_commit(context: Context, found: StoredObject, source: Copy, intent: Intent, transfer: Transfer) -> bool:
-    sent = StartedBody(CopiedBody(context, _read_first(found, source), None))
-    landed = False
-    try:
+    sent = StartedBody(CopiedBody(context, _read_first(found, source), None), context.lease)
+    # By parts there may be an upload on the backend, which this reason makes the cleanup abort.
+    reason = "upload_move_failed" if isinstance(transfer, partial) else "move_failed"
+    # A copy, or the joining of parts, may still be at work there although we heard of a failure: of these no body tells.
+    async with attempt(context, intent, reason, sent if transfer is _transfer else None) as this:
         await transfer(context, context.backends.get(intent.backend), found, source, intent, sent)
-        landed = True
+        this.landed = True
         moved = await finish(context.metadata.commit_move(found, source, intent, context.clock()))
-    except OutcomeUnknown:
-        forsake(context, intent.write_id, "move_unknown", context.clock())  # I8
-        raise
-    except WriteLost:
-        await finish(erase(context, intent))
-        raise
-    except BaseException as error:
-        # By parts there may be an upload on the backend, which this reason makes the cleanup abort.
-        reason = "upload_move_failed" if isinstance(transfer, partial) else "move_failed"
-        await abandon(context, intent.write_id, reason, _due_ms(context, error, sent, transfer, landed=landed))
-        raise
     context.wake_cleanup()
     return moved
-
-
-def _due_ms(context: Context, error: BaseException, sent: StartedBody, transfer: Transfer, *, landed: bool) -> int:
-    if transfer is _transfer:
-        return due_ms(context, error, sent, landed=landed)
-    # A copy, or the joining of parts, may still be at work there although we heard of a failure.
-    certain = landed or (isinstance(error, BackendError) and not error.ambiguous)
-    return context.clock() + (0 if certain else SETTLE_MS)
 
 
 async def _copy_there(context: Context, target: Backend, found: StoredObject, source: Copy, intent: Intent, _: StartedBody) -> None:
@@ -168,6 +149,7 @@ async def _transfer_by_parts(
         hashes.append((body.content_hash, body.size_bytes))
     if combine_full_object("CRC64NVME", hashes) != found.digests.content_hash:
         raise BytesDiffer(source.backend, f"{found.key!r} does not match its content hash")
+    context.lease.require()  # As for the last piece of a body.
     await target.complete_multipart(intent.storage_key, upload_id, parts)
     await _require_size(target, intent)
 

@@ -11,21 +11,22 @@ from s3o_proxy.domain.errors import (
     BackendFenced,
     BackendNotFound,
     BackendRejected,
-    BodyError,
     MetadataError,
     NoBackendAccepts,
     NoSuchUpload,
     OutcomeUnknown,
     QuotaExceeded,
     TooManyUploads,
+    UploadBusy,
     WriteLost,
 )
 from s3o_proxy.domain.model import Intent, Part, Upload
 from s3o_proxy.domain.placement import rank_for_upload
 from s3o_proxy.domain.storage_key import key_metadata, storage_key
+from s3o_proxy.operations.attempt import StartedBody, certainly_not_landed, reserve
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.finish import finish
-from s3o_proxy.operations.write import StartedBody, agreed_etag, ask_for_digests, blamed, digests_of
+from s3o_proxy.operations.write import agreed_etag, ask_for_digests, blamed, digests_of
 from s3o_proxy.s3.body import Body
 from s3o_proxy.s3.operation import (
     AbortMultipartUpload,
@@ -113,7 +114,7 @@ async def store_part(context: Context, upload: Upload, part_number: int, body: B
         part_number=part_number,
     )
     await _reserve_part(context, intent)
-    source = StartedBody(body)
+    source = StartedBody(body, context.lease)
     try:
         part = await _upload_part(context, upload, intent, source)
         await finish(context.metadata.commit_part(intent.write_id, part))
@@ -123,10 +124,7 @@ async def store_part(context: Context, upload: Upload, part_number: int, body: B
     except WriteLost:
         raise
     except BaseException as error:
-        # A body that breaks its promise never gives away its last byte; an empty one is read to its end before the backend hears of it.
-        certain = isinstance(error, BodyError) or (isinstance(error, BackendError) and not error.ambiguous)
-        unsure = source.handed_over_bytes >= body.size_bytes and not certain
-        await _release_part(context, intent.write_id, certainly_not_landed=not unsure)
+        await _release_part(context, intent.write_id, certainly_not_landed=certainly_not_landed(error, source))
         if isinstance(error, BackendNotFound):
             raise NoSuchUpload(upload.upload_id) from error
         raise
@@ -135,15 +133,9 @@ async def store_part(context: Context, upload: Upload, part_number: int, body: B
 
 async def _reserve_part(context: Context, intent: Intent) -> None:
     quota_bytes = next((each.quota_bytes for each in context.candidates() if each.name == intent.backend), None)
-    try:
-        answer = await finish(context.metadata.reserve_part(intent, quota_bytes))
-    except BaseException as error:
-        if not isinstance(error, MetadataError) or isinstance(error, OutcomeUnknown):
-            await _release_part(context, intent.write_id, certainly_not_landed=True)
-        raise
+    answer = await reserve(context, intent, quota_bytes)
     if not answer.granted:
         raise QuotaExceeded(intent.size_bytes, answer.free_bytes)
-    context.usage.reserved(intent.backend, intent.size_bytes)
 
 
 async def _upload_part(context: Context, upload: Upload, intent: Intent, source: StartedBody) -> Part:
@@ -195,8 +187,8 @@ async def abort_multipart_upload(context: Context, operation: AbortMultipartUplo
 async def end_upload(context: Context, upload_id: str, reason: str) -> None:
     """Give up an upload that failed; what cannot be recorded now, the stale-upload worker records later."""
     try:
-        await finish(context.metadata.abort_upload(upload_id, reason, context.clock()))
-    except (MetadataError, NoSuchUpload):
+        await finish(context.metadata.abort_upload(upload_id, reason, context.clock(), context.instance))
+    except (MetadataError, NoSuchUpload, UploadBusy):
         return
     context.wake_cleanup()
 

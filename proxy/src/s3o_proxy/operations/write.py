@@ -6,38 +6,28 @@ no row mentions. Commit before answer: a 200 is a promise.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from s3o_proxy.backends.port import Backend, Traits
-from s3o_proxy.domain.cleanup import SETTLE_MS
 from s3o_proxy.domain.errors import (
     AllBackendsFailed,
     BackendError,
     BackendRejected,
     BackendUnavailable,
     BadDigest,
-    BodyError,
     BytesDiffer,
     DomainError,
-    MetadataError,
     NoBackendAccepts,
-    OutcomeUnknown,
     QuotaExceeded,
-    WriteLost,
 )
 from s3o_proxy.domain.model import Conditions, Description, Digests, Intent, NewObject
 from s3o_proxy.domain.placement import Candidate, rank
-from s3o_proxy.domain.storage_key import key_metadata, storage_key
-from s3o_proxy.metadata.port import Reserved
+from s3o_proxy.domain.storage_key import key_metadata
+from s3o_proxy.operations.attempt import StartedBody, attempt, new_intent, reserve
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.finish import finish
 from s3o_proxy.s3.body import Body
 from s3o_proxy.s3.operation import ObjectWritten
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +43,13 @@ class Draft:
 async def write_object(context: Context, draft: Draft, body: Body) -> ObjectWritten:
     """Store `body` as `draft` on the best backend that takes it. Raises NoSpace, BodyError, AllBackendsFailed, MetadataError, …"""
     ranked = rank(context.candidates(), context.usage.by_backend, context.snapshot.config.routing_strategy, body.size_bytes)
-    source = StartedBody(body)
+    source = StartedBody(body, context.lease)
     ask_for_digests(body, known_traits(context, ranked))
     failures: dict[str, str] = {}
     full: list[int] = []
     for candidate in ranked:
         intent = new_intent(context, draft, candidate.name, body.size_bytes)
-        answer = await reserve(context, intent, candidate)
+        answer = await reserve(context, intent, candidate.quota_bytes)
         if not answer.granted:
             full += [] if answer.fenced else [answer.free_bytes]
             continue
@@ -76,49 +66,11 @@ async def write_object(context: Context, draft: Draft, body: Body) -> ObjectWrit
     raise QuotaExceeded(body.size_bytes, max(full))
 
 
-class Addressed(Protocol):
-    """What has a bucket and a key: a draft, or an object that moves."""
-
-    @property
-    def bucket(self) -> str: ...
-
-    @property
-    def key(self) -> str: ...
-
-
-def new_intent(context: Context, addressed: Addressed, backend: str, size_bytes: int) -> Intent:
-    write_id = context.new_id()
-    return Intent(
-        write_id=write_id,
-        bucket=addressed.bucket,
-        key=addressed.key,
-        backend=backend,
-        storage_key=storage_key(addressed.bucket, addressed.key, write_id),
-        size_bytes=size_bytes,
-        owner=context.instance,
-        created_ms=context.clock(),
-    )
-
-
-async def reserve(context: Context, intent: Intent, candidate: Candidate) -> Reserved:
-    try:
-        answer = await finish(context.metadata.reserve_write(intent, candidate.quota_bytes))
-    except BaseException as error:
-        # Cancelled or unknown: the reservation may stand.
-        if not isinstance(error, MetadataError) or isinstance(error, OutcomeUnknown):
-            await abandon(context, intent.write_id, "reservation_interrupted", context.clock())
-        raise
-    if answer.granted:
-        context.usage.reserved(intent.backend, intent.size_bytes)
-    return answer
-
-
 async def _upload_and_commit(context: Context, draft: Draft, intent: Intent, source: StartedBody) -> ObjectWritten:
-    landed = False
-    try:
+    async with attempt(context, intent, "write_failed", source) as this:
         backend = context.backends.get(intent.backend)
         etag = await _upload(backend, draft, intent, source)
-        landed = True
+        this.landed = True
         digests = digests_of(source.body)
         new = NewObject(
             bucket=draft.bucket,
@@ -131,14 +83,6 @@ async def _upload_and_commit(context: Context, draft: Draft, intent: Intent, sou
             digests=digests,
         )
         await commit(context, new, draft.conditions)
-    except OutcomeUnknown:
-        raise  # To be settled by the reaper: see `commit`.
-    except WriteLost:
-        await finish(erase(context, intent))
-        raise
-    except BaseException as error:
-        await abandon(context, intent.write_id, "write_failed", due_ms(context, error, source, landed=landed))
-        raise
     return ObjectWritten(etag, digests)
 
 
@@ -159,60 +103,8 @@ async def _upload(backend: Backend, draft: Draft, intent: Intent, source: Starte
 
 
 async def commit(context: Context, new: NewObject, conditions: Conditions) -> None:
-    """Make `new` visible. On OutcomeUnknown nothing is touched (I8): the reaper asks the ledger how it ended."""
-    try:
-        await finish(context.metadata.commit_write(new, conditions))
-    except OutcomeUnknown:
-        forsake(context, new.write_id, "commit_unknown", context.clock())
-        raise
-    except WriteLost:
-        context.wake_cleanup()
-        raise
+    await finish(context.metadata.commit_write(new, conditions))
     context.wake_cleanup()  # It may have displaced an older copy.
-
-
-async def abandon(context: Context, write_id: str, reason: str, due_ms: int) -> None:
-    """Turn the intent into a cleanup row, cancelled or not; if the database cannot be told now, the reaper tells it."""
-    try:
-        await finish(context.metadata.abandon_write(write_id, reason, due_ms))
-    except MetadataError:
-        forsake(context, write_id, reason, due_ms)
-    context.wake_cleanup()
-
-
-async def erase(context: Context, intent: Intent) -> None:
-    """Our intent was reaped while we wrote (we stood still for longer than our lease): its cleanup row may have been worked off before
-    our last byte landed. The write was not committed and never can be, so its bytes may go at once."""
-    try:
-        await context.backends.get(intent.backend).delete(intent.storage_key)
-    except BackendError as error:
-        log.error("bytes of the lost write %s may be left on %s at %s: %s", intent.write_id, intent.backend, intent.storage_key, error)
-
-
-def forsake(context: Context, write_id: str, reason: str, due_ms: int) -> None:
-    context.forsaken.add(write_id, lambda: context.metadata.abandon_write(write_id, reason, due_ms))
-
-
-def due_ms(context: Context, error: BaseException, source: StartedBody, *, landed: bool) -> int:
-    """When the bytes of a failed write may be deleted: at once where they lie still already, or certainly never formed an object."""
-    complete = source.handed_over_bytes >= source.body.size_bytes
-    certain = isinstance(error, BodyError) or (isinstance(error, BackendError) and not error.ambiguous)
-    return context.clock() + (SETTLE_MS if complete and not certain and not landed else 0)
-
-
-class StartedBody:
-    """A body that knows how much of it was handed over: bytes once taken cannot be sent to a second backend."""
-
-    def __init__(self, body: Body) -> None:
-        self.body = body
-        self.started = False
-        self.handed_over_bytes = 0
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        self.started = True
-        async for piece in self.body:
-            self.handed_over_bytes += len(piece)
-            yield piece
 
 
 def known_traits(context: Context, ranked: list[Candidate]) -> list[Traits]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from s3o_proxy.domain.errors import NoSuchUpload
+from s3o_proxy.domain.errors import NoSuchUpload, UploadBusy
 from s3o_proxy.metadata.port import Metadata
 from s3o_proxy.workers.report import Report
 
@@ -28,8 +28,8 @@ class AbortStaleUploads:
         for upload in stale:
             try:
                 await self._metadata.abort_upload(upload.upload_id, "upload_stale", now)
-            except NoSuchUpload:
-                continue  # Completed or aborted since we looked.
+            except (NoSuchUpload, UploadBusy):
+                continue  # Completed or aborted since we looked, or just being completed.
             aborted += 1
         if aborted:
             self._wake_cleanup()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from s3o_proxy.domain.cleanup import SETTLE_MS
-from s3o_proxy.domain.errors import NoSuchUpload
+from s3o_proxy.domain.errors import NoSuchUpload, UploadBusy
 from s3o_proxy.domain.operation import Progress, Remains
 from s3o_proxy.metadata.port import PinnedUpload
 from s3o_proxy.workers.journal import Journal
@@ -59,13 +59,17 @@ class Rest:
                 await end_upload(self._means, upload, "upload_never_opened")
 
 
-async def end_upload(means: Means, upload: PinnedUpload, reason: str) -> None:
+async def end_upload(means: Means, upload: PinnedUpload, reason: str) -> bool:
+    """False while somebody completes it."""
     # The backend may just be creating one that is not open yet: looked for too early, it would not be found.
     due_ms = means.clock() + (0 if upload.is_open else SETTLE_MS)
     try:
         await means.metadata.abort_upload(upload.upload_id, reason, due_ms)
     except NoSuchUpload:
-        return  # It ended by itself.
+        return True  # It ended by itself.
+    except UploadBusy:
+        return False
+    return True
 
 
 def figures(progress: Progress, left: Remains) -> Mapping[str, Any]:

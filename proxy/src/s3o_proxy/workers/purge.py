@@ -112,6 +112,7 @@ class Purge:
 
     async def _abort_uploads(self, *, backend: str = "", bucket: str = "") -> None:
         while page := await self._means.metadata.uploads_to_end(backend, bucket, MOST_UPLOADS):
-            for upload in page:
-                await end_upload(self._means, upload, "upload_purged")
+            ended = [await end_upload(self._means, upload, "upload_purged") for upload in page]
             await self._journal.note()
+            if not any(ended):
+                return  # What is just being completed becomes an object, and is found as one in the next round.

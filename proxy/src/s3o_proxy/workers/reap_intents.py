@@ -2,12 +2,16 @@
 
 An intent is deleted by the very transaction that commits its write. So an intent whose owner is gone was not committed: nobody was
 told that it was, and its bytes go to the cleanup queue. It is never promoted; nothing that was deleted can come back through here.
+
+A lease that ended says that its owner is dead, unless nobody could renew any: while the database was away, or this machine slept. So
+a process takes nobody for dead before its own lease has lasted for as long as any: the living have renewed theirs by then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from s3o_proxy.domain.lease import LEASE_MS, OwnLease
 from s3o_proxy.metadata.forsaken import Forsaken
 from s3o_proxy.metadata.port import Metadata
 from s3o_proxy.workers.report import Report
@@ -20,12 +24,23 @@ class ReapIntents:
     singleton = False  # Each process also settles what it forsook itself.
     period_ms = 15_000
 
-    def __init__(self, metadata: Metadata, forsaken: Forsaken, clock: Callable[[], int], wake_cleanup: Callable[[], None]) -> None:
-        self._metadata, self._forsaken, self._clock, self._wake_cleanup = metadata, forsaken, clock, wake_cleanup
+    def __init__(
+        self,
+        metadata: Metadata,
+        forsaken: Forsaken,
+        instance: str,
+        lease: OwnLease,
+        clock: Callable[[], int],
+        wake_cleanup: Callable[[], None],
+    ) -> None:
+        self._metadata, self._forsaken, self._instance, self._lease = metadata, forsaken, instance, lease
+        self._clock, self._wake_cleanup = clock, wake_cleanup
 
     async def run_once(self) -> Report:
         settled = await self._forsaken.settle_all()
-        reaped = await self._metadata.reap_intents(self._clock(), BATCH)
+        reaped = 0
+        if self._lease.unbroken_ms() >= LEASE_MS:
+            reaped = await self._metadata.reap_intents(self._clock(), BATCH, self._instance)
         if settled or reaped:
             self._wake_cleanup()
         return Report(done=settled + reaped, more=reaped == BATCH)

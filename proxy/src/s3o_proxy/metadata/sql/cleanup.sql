@@ -4,6 +4,26 @@ INSERT INTO cleanup_queue (backend, storage_key, backend_upload_id, size_bytes, 
 SELECT batch.backend, batch.storage_key, batch.backend_upload_id, batch.size_bytes, batch.reason, batch.due_ms
 FROM {{batch(backend text, storage_key text, backend_upload_id text, size_bytes bigint, reason text, due_ms bigint)}}
 
+-- take_cleanup_of_bytes --
+-- Take out what waits for the bytes of writes, claimed or not; rows of other bytes with the same names there are none.
+DELETE FROM cleanup_queue
+WHERE (cleanup_queue.backend, cleanup_queue.storage_key) IN (
+    SELECT batch.backend, batch.storage_key FROM {{batch(backend text, storage_key text)}}
+)
+RETURNING backend, storage_key, backend_upload_id, size_bytes, reason, due_ms
+
+-- take_cleanup_of_bytes @postgres --
+-- Take out what waits for the bytes of writes, claimed or not; by id, because a claim made meanwhile moves the row.
+DELETE FROM cleanup_queue
+WHERE cleanup_queue.item_id = ANY (ARRAY(
+    SELECT found.item_id FROM {{batch(backend text, storage_key text)}}
+    CROSS JOIN LATERAL (
+        SELECT cleanup_queue.item_id FROM cleanup_queue
+        WHERE cleanup_queue.backend = batch.backend AND cleanup_queue.storage_key = batch.storage_key OFFSET 0
+    ) AS found
+))
+RETURNING backend, storage_key, backend_upload_id, size_bytes, reason, due_ms
+
 -- claim_cleanup --
 -- Take due rows that nobody else works on; a claim whose time is over counts as nobody's.
 WITH due AS MATERIALIZED (

@@ -31,6 +31,22 @@ DELETE FROM intents
 WHERE intents.upload_id = '' AND intents.write_id {{among(write_id text)}}
 RETURNING write_id, backend, storage_key, size_bytes
 
+-- committed_writes --
+-- Whether writes were committed: bytes of theirs are a copy, or their object stands (its copy may have moved).
+SELECT
+    batch.write_id,
+    (SELECT 1 FROM copies WHERE copies.backend = batch.backend AND copies.storage_key = batch.storage_key) AS has_copy,
+    (
+        SELECT 1 FROM objects WHERE objects.bucket = batch.bucket AND objects.key = batch.key AND objects.write_id = batch.write_id
+    ) AS is_current
+FROM {{batch(write_id text, bucket text, key text, backend text, storage_key text)}}
+
+-- cancel_intents --
+-- Take back reservations, of writes and of parts, for which nothing was sent.
+DELETE FROM intents
+WHERE intents.write_id {{among(write_id text)}}
+RETURNING backend, size_bytes
+
 -- displace_copies --
 -- Take the copies of keys out; their bytes are orphans from now on.
 DELETE FROM copies
@@ -97,10 +113,10 @@ WHERE batch.upload_id <> '' OR NOT EXISTS (SELECT 1 FROM backends WHERE backends
 RETURNING write_id, backend
 
 -- reap_intents --
--- Consume intents of writes whose owner's lease has ended.
+-- Consume intents of writes whose owner's lease has ended; not those of who asks: he lives.
 WITH dead AS MATERIALIZED (
     SELECT intents.write_id, intents.backend FROM intents
-    WHERE intents.upload_id = '' AND NOT EXISTS (
+    WHERE intents.upload_id = '' AND intents.owner <> :reaper AND NOT EXISTS (
         SELECT 1 FROM leases WHERE leases.name = 'instance/' || intents.owner AND leases.expires_ms > :now_ms
     )
     LIMIT :count

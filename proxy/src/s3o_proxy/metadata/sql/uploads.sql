@@ -48,8 +48,14 @@ WHERE uploads.initiated_ms < :before_ms AND NOT (
 ORDER BY uploads.initiated_ms, uploads.upload_id
 LIMIT :count
 
+-- release_uploads --
+-- Note that nobody is completing uploads any more; what another has claimed since stays his.
+UPDATE uploads SET state = batch.state, owner = ''
+FROM {{batch(upload_id text, owner text, state text)}}
+WHERE uploads.upload_id = batch.upload_id AND uploads.upload_id {{among(upload_id text)}} AND uploads.owner = batch.owner
+
 -- claim_uploads --
--- Note who is completing uploads, or that nobody is.
+-- Note who is completing uploads.
 UPDATE uploads SET state = batch.state, owner = batch.owner
 FROM {{batch(upload_id text, state text, owner text)}}
 WHERE uploads.upload_id = batch.upload_id AND uploads.upload_id {{among(upload_id text)}}

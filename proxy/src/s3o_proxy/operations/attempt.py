@@ -1,0 +1,133 @@
+"""One attempt to write bytes: its reservation, and what becomes of it when it does not reach its commit.
+
+Every attempt has an intent and a name for its bytes of its own. From the reservation on a row mentions them, and whatever ends the attempt
+early, a row still does (I2): not even a process that stood still until its intent was reaped leaves bytes that nobody knows of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from s3o_proxy.domain.cleanup import SETTLE_MS
+from s3o_proxy.domain.errors import BackendError, BodyError, DomainError, MetadataError, OutcomeUnknown
+from s3o_proxy.domain.lease import OwnLease
+from s3o_proxy.domain.model import Intent
+from s3o_proxy.domain.storage_key import storage_key
+from s3o_proxy.metadata.port import Reserved
+from s3o_proxy.operations.context import Context
+from s3o_proxy.operations.finish import finish
+from s3o_proxy.s3.body import Body
+
+
+class Addressed(Protocol):
+    """What has a bucket and a key: a draft, or an object that moves."""
+
+    @property
+    def bucket(self) -> str: ...
+
+    @property
+    def key(self) -> str: ...
+
+
+def new_intent(context: Context, addressed: Addressed, backend: str, size_bytes: int) -> Intent:
+    write_id = context.new_id()
+    return Intent(
+        write_id=write_id,
+        bucket=addressed.bucket,
+        key=addressed.key,
+        backend=backend,
+        storage_key=storage_key(addressed.bucket, addressed.key, write_id),
+        size_bytes=size_bytes,
+        owner=context.instance,
+        created_ms=context.clock(),
+    )
+
+
+async def reserve(context: Context, intent: Intent, quota_bytes: int | None) -> Reserved:
+    """For a whole object, or for the part that the intent names."""
+    ask = context.metadata.reserve_part if intent.upload_id else context.metadata.reserve_write
+    try:
+        answer = await finish(ask(intent, quota_bytes))
+    except BaseException as error:
+        # Cancelled or unknown: the reservation may stand, or even be granted only after we asked to take it back.
+        if not isinstance(error, DomainError) or isinstance(error, OutcomeUnknown):
+            await _cancel(context, intent)
+        raise
+    if answer.granted:
+        context.usage.reserved(intent.backend, intent.size_bytes)
+    return answer
+
+
+async def _cancel(context: Context, intent: Intent) -> None:
+    try:
+        await finish(context.metadata.cancel_reservation(intent))
+    except MetadataError:
+        context.forsaken.add(intent.write_id, lambda: context.metadata.cancel_reservation(intent))
+
+
+class StartedBody:
+    """A body that knows how much of it was handed over: bytes once taken cannot be sent to a second backend.
+
+    Its last piece is handed over only while our lease lasts. Without that piece no object forms; with it, one could after our intent was
+    reaped, and its bytes might be there twice when their space has been given to somebody else (I3).
+    """
+
+    def __init__(self, body: Body, lease: OwnLease) -> None:
+        self.body = body
+        self.started = False
+        self.handed_over_bytes = 0
+        self._lease = lease
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        self.started = True
+        async for piece in self.body:
+            if self.handed_over_bytes + len(piece) >= self.body.size_bytes:
+                self._lease.require()
+            self.handed_over_bytes += len(piece)
+            yield piece
+
+
+@dataclass(slots=True)
+class Attempt:
+    """`landed`: the backend said that all bytes lie there."""
+
+    landed: bool = False
+
+
+@asynccontextmanager
+async def attempt(context: Context, intent: Intent, reason: str, sent: StartedBody | None = None) -> AsyncIterator[Attempt]:
+    """From the upload to the commit of `intent`; what raises in between ends it. `sent`: the body that is uploaded; None where the bytes do
+    not pass through here."""
+    it = Attempt()
+    try:
+        yield it
+    except OutcomeUnknown:
+        forsake(context, intent, reason, context.clock())  # I8: nothing is touched before the ledger can say how it ended.
+        raise
+    except BaseException as error:
+        lies_still = it.landed or certainly_not_landed(error, sent)
+        await abandon(context, intent, reason, context.clock() + (0 if lies_still else SETTLE_MS))
+        raise
+
+
+def certainly_not_landed(error: BaseException, sent: StartedBody | None) -> bool:
+    """Whether no object, or part, can form of what was sent: its end is missing, or the backend refused it."""
+    if sent is not None and (sent.handed_over_bytes < sent.body.size_bytes or isinstance(error, BodyError)):
+        return True
+    return isinstance(error, BackendError) and not error.ambiguous
+
+
+async def abandon(context: Context, intent: Intent, reason: str, due_ms: int) -> None:
+    """Turn the intent into a cleanup row, cancelled or not; if the database cannot be told now, the reaper tells it."""
+    try:
+        await finish(context.metadata.abandon_write(intent, reason, due_ms))
+    except MetadataError:
+        forsake(context, intent, reason, due_ms)
+    context.wake_cleanup()
+
+
+def forsake(context: Context, intent: Intent, reason: str, due_ms: int) -> None:
+    context.forsaken.add(intent.write_id, lambda: context.metadata.abandon_write(intent, reason, due_ms))
