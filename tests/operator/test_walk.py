@@ -100,9 +100,13 @@ def assert_reports_tell_the_truth(namespace: Namespace, foreign: dict[str, Objec
             assert condition(bucket, "Ready")[0] == "True", (name, bucket.get("status"))
             assert namespace.get("Secret", name), name
             assert (namespace.get("ConfigMap", name) or {})["data"]["BUCKET_NAME"] == wanted
+    assert not [bucket for bucket in buckets if "deletionTimestamp" in bucket["metadata"]]
     has_keys = namespace.get("Secret", "backend-keys") is not None
     for backend in namespace.list("StorageBackend"):
         assert condition(backend, "Accepted")[0] == str(has_keys), backend.get("status")
+        # What is being deleted goes, or says why it does not.
+        leaving = "deletionTimestamp" in backend["metadata"]
+        assert not leaving or condition(backend, "DeletionBlocked")[0] == "True", backend
     counted = (namespace.get("S3Orchestrator", "main") or {})["status"]["buckets"]["total"]
     assert counted == len(buckets)
 

@@ -83,6 +83,7 @@ class InlineOperator:
     async def round(self) -> int:
         """List everything and work on every key once. How many writes that took. Raises Killed."""
         before = len(self.mortal.writes)
+        await self.process.optional.look()
         await self.process.resync.once()
         queue = self.process.queue
         while len(queue):

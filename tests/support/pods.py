@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 from tests.support.kube import Cluster
+from tests.support.operation_book import OperationBook
 
 Object = dict[str, Any]
 
@@ -29,6 +30,7 @@ class StandIn:
     orchestrator: str
     says: Callable[[Object], Object] = lambda status: status
     asked: list[str] = field(default_factory=list)
+    operations: OperationBook = field(default_factory=OperationBook)
     server: ThreadingHTTPServer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -38,18 +40,22 @@ class StandIn:
             def do_POST(self) -> None:
                 self.do_GET()
 
+            def do_DELETE(self) -> None:
+                self.do_GET()
+
             def do_GET(self) -> None:
                 stand_in.asked.append(f"{self.command} {self.path}")
                 try:
-                    status, answer = stand_in.answer(self.path, self.headers.get("authorization", ""))
+                    body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or "{}")
+                    status, answer = stand_in.answer(self.command, self.path, self.headers.get("authorization", ""), body)
                 except httpx.HTTPStatusError:
                     status, answer = 503, {"error": "nothing is mounted"}
-                body = json.dumps(answer).encode()
+                written = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Length", str(len(written)))
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(written)
 
             def log_message(self, *_: object) -> None:
                 """Not on the standard error of the tests."""
@@ -62,12 +68,12 @@ class StandIn:
     def port(self) -> int:
         return self.server.server_port
 
-    def answer(self, path: str, authorization: str) -> tuple[int, Object]:
+    def answer(self, method: str, path: str, authorization: str, body: Object) -> tuple[int, Object]:
         token = self._secret(f"{self.orchestrator}-admin")["data"]["token"]
         if authorization != f"Bearer {base64.b64decode(token).decode()}":
             return 401, {"error": "a valid bearer token is needed"}
-        if path.startswith("/admin/api/operations"):
-            return 200, {"operations": []}
+        if path.startswith(("/admin/api/operations", "/admin/api/backends/")):
+            return self.operations.answer(method, path.removeprefix("/admin/api/"), body)
         if path not in ("/admin/api/status", "/admin/api/reload"):
             return 404, {"error": "no such thing"}
         return 200, self.says(self._status())

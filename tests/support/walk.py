@@ -56,7 +56,7 @@ class Walk:
         self.done[name] += 1
         self.log.append(name)
         act(self)
-        time.sleep(self.chance.choice((0.0, 0.0, 0.01, 0.05)))  # how far the operator gets in between is part of the walk
+        time.sleep(self.chance.choice((0.0, 0.0, 0.02, 0.1, 0.2)))  # how far the operator gets in between is part of the walk
 
     def calm(self) -> None:
         """No more trouble: no faults, an operator that runs, proxies that are available, garbage collected."""

@@ -59,6 +59,12 @@ def _edit_a_backend(walk: Walk) -> None:
     walk.patch("StorageBackend", walk.chance.choice(BACKENDS), {"spec": change})
 
 
+def _drain_a_backend(walk: Walk) -> None:
+    """Or have it not drained after all."""
+    token = "cancel" if walk.chance.random() < 0.3 else f"t{walk.chance.random()}"
+    walk.patch("StorageBackend", walk.chance.choice(BACKENDS), {"metadata": {"annotations": {"s3orchestrator.io/drain": token}}})
+
+
 def _delete_a_backend(walk: Walk) -> None:
     walk.delete("StorageBackend", walk.chance.choice(BACKENDS))
 
@@ -204,6 +210,7 @@ STEPS: list[tuple[float, Step]] = [
     (3, _rotate_a_key),
     (6, _make_a_backend),
     (6, _edit_a_backend),
+    (3, _drain_a_backend),
     (3, _delete_a_backend),
     (4, _change_the_keys_of_the_backends),
     (2, _lose_the_keys_of_the_backends),
@@ -217,9 +224,9 @@ STEPS: list[tuple[float, Step]] = [
     (3, _collect_the_garbage),
     (6, _let_proxies_run),
     (3, _kill_a_proxy),
-    (1.5, _kill_the_operator),
-    (4, _start_the_operator),
-    (6, _break_something),
+    (0.7, _kill_the_operator),
+    (6, _start_the_operator),
+    (4, _break_something),
     (5, _mend_everything),
     (2, _break_all_connections),
     (1, _restart_the_api_server),

@@ -19,6 +19,7 @@ from s3o_operator.fleet.errors import Busy, NotFound, NotLetIn, Refused, Unreach
 from s3o_operator.metrics import Metrics
 
 TOKEN = "token-of-the-pods"
+OPERATION = {"id": "7", "kind": "Drain", "subject": "uid", "token": "t", "state": "Running"}
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -98,11 +99,11 @@ async def test_a_conflict_brings_what_is_in_the_way(client: AdminClient) -> None
 
 
 async def test_a_pod_that_hangs_or_is_gone_is_passed_over(client: AdminClient) -> None:
-    async with pod(hangs) as hung, pod(says(200, {"id": "7"})) as well:
-        peers = [peer(hung, "hung"), peer("http://127.0.0.1:1", "gone"), peer(well, "well")]
-        assert await client.find_operation(peers, "7") == {"id": "7"}
-        with pytest.raises(Unreachable, match=r"pod hung: .*no answer within 0.5 s; pod gone: "):
-            await client.find_operation(peers[:2], "7")
+    async with pod(hangs) as hung, pod(says(200, {"hello": "you"})) as other, pod(says(200, OPERATION)) as well:
+        peers = [peer(hung, "hung"), peer("http://127.0.0.1:1", "gone"), peer(other, "other"), peer(well, "well")]
+        assert await client.find_operation(peers, "7") == OPERATION
+        with pytest.raises(Unreachable, match=r"pod hung: .*no answer within 0.5 s; pod gone: .*no operation"):
+            await client.find_operation(peers[:3], "7")
 
 
 async def test_only_what_a_pod_denies_is_absent(client: AdminClient) -> None:

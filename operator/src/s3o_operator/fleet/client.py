@@ -61,24 +61,24 @@ class AdminClient:
     async def create_operation(self, peers: Sequence[Peer], operation: Mapping[str, Any]) -> Answer:
         """`operation`: kind, subject, token, backend, bucket, dryRun. The one that exists, when it was asked for before.
         Raises Refused, NotFound (no such backend), Busy (another one is active; `answer["operation"]`)."""
-        return await self._any(peers, lambda peer: self._call(peer, "POST", "/operations", operation))
+        return await self._any(peers, lambda peer: self._operation(peer, "POST", "/operations", operation))
 
     async def list_operations(self, peers: Sequence[Peer], subject: str = "") -> list[Answer]:
         """Those of one custom resource (its uid), or all, the newest first."""
         path = f"/operations?subject={quote(subject, safe='')}" if subject else "/operations"
         answer = await self._any(peers, lambda peer: self._call(peer, "GET", path))
-        return _list_of(answer, "operations")
+        return [_operation_in(one) for one in _list_of(answer, "operations")]
 
     async def find_operation(self, peers: Sequence[Peer], operation_id: str) -> Answer | None:
         """None only when a pod said so."""
         try:
-            return await self._any(peers, lambda peer: self._call(peer, "GET", f"/operations/{quote(operation_id, safe='')}"))
+            return await self._any(peers, lambda peer: self._operation(peer, "GET", f"/operations/{quote(operation_id, safe='')}"))
         except NotFound:
             return None
 
     async def cancel_operation(self, peers: Sequence[Peer], operation_id: str) -> Answer:
         """What became of it: a finished one stays as it is. Raises NotFound."""
-        return await self._any(peers, lambda peer: self._call(peer, "POST", f"/operations/{quote(operation_id, safe='')}/cancel"))
+        return await self._any(peers, lambda peer: self._operation(peer, "POST", f"/operations/{quote(operation_id, safe='')}/cancel"))
 
     async def forget_backend(self, peers: Sequence[Peer], name: str) -> None:
         """Of which no row is left, and which may be forgotten already. Raises Busy with the counts of what is left."""
@@ -98,6 +98,10 @@ class AdminClient:
             except Unreachable as error:
                 failures.append(str(error))
         raise Unreachable("; ".join(failures) or "no pod is ready")
+
+    async def _operation(self, peer: Peer, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
+        """Whatever stands at a pod's address: what it says is an operation, or no answer at all."""
+        return _operation_in(await self._call(peer, method, path, body))
 
     async def _call(self, peer: Peer, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
         what = path.split("?")[0].split("/")[1]
@@ -175,3 +179,9 @@ def _list_of(answer: Answer, name: str) -> list[Answer]:
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise Unreachable(f"an answer without a list of {name}")
     return found
+
+
+def _operation_in(answer: Answer) -> Answer:
+    if not all(isinstance(answer.get(name), str) for name in ("id", "kind", "subject", "token", "state")):
+        raise Unreachable("an answer that is no operation")
+    return answer
