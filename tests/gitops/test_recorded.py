@@ -75,3 +75,13 @@ def test_a_secret_that_was_never_there_degrades_what_names_it_and_nothing_else()
     status, message = shown(world, lost)
     assert (status, "no-such-keys" in message) == ("Degraded", True)
     assert {shown(world, ref)[0] for ref in (MAIN, sb("one"), vb("photos"))} == {"Healthy"}
+
+
+def test_a_paused_orchestrator_is_suspended_also_when_its_spec_has_changed_meanwhile() -> None:
+    world = fleet()
+    world.annotate(MAIN, paused="true")
+    assert shown(world, MAIN)[0] == "Suspended"
+    world.edit(MAIN, routing={"strategy": "Spread"})
+    assert shown(world, MAIN)[0] == "Suspended"
+    world.annotate(MAIN, paused=None)
+    assert shown(world, MAIN)[0] == "Healthy"
