@@ -21,6 +21,7 @@ from e2e.test_bucket import backend, bucket
 from tests.support import manifests
 from tests.support.manifests import Manifest
 
+pytestmark = pytest.mark.timeout(1800)
 OBJECTS = int(os.environ.get("S3O_E2E_OBJECTS", "5000"))
 BACKENDS = ("one", "two", "three")
 

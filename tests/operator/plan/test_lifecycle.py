@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 from tests.support import resources
-from tests.support.planned import Crash, World, fleet, sb, vb
+from tests.support.planned import MAIN, Crash, World, fleet, sb, vb
 
-from s3o_operator.plan.actions import Action, CancelOperation, Ensure, Latch, Release, StartOperation
+from s3o_operator.plan.actions import Action, CancelOperation, Ensure, Latch, Release, SetStatus, StartOperation
 from s3o_operator.plan.lifecycle import wants_operations
 from s3o_operator.plan.observed import Ref
 
@@ -260,4 +260,14 @@ def test_nothing_is_asked_twice() -> None:
     world = fleet()
     world.annotate(sb("one"), drain="t1")
     assert actions_of(world.settle()) == [StartOperation]
+    assert world.settle() == []
+
+
+@pytest.mark.parametrize("ref", [MAIN, sb("one"), vb("photos")])
+def test_a_reconcile_is_noted_when_everything_was_looked_at(ref: Ref) -> None:
+    world = fleet()
+    world.annotate(ref, reconcile="r1")
+    assert [type(action) for action in world.settle()] == [SetStatus]
+    assert world.status(ref)["lastHandled"] == {"reconcile": "r1"}
+    world.annotate(ref, reconcile=None)
     assert world.settle() == []

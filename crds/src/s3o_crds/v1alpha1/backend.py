@@ -105,7 +105,7 @@ class BackendTokens(Observation):
     drain: Token | None = None
     """Of s3orchestrator.io/drain."""
     reconcile: Token | None = None
-    """Of s3orchestrator.io/reconcile."""
+    """Of s3orchestrator.io/reconcile: everything was looked at after it was set."""
 
 
 class StorageBackendStatus(Status):

@@ -162,6 +162,8 @@ class CredentialStatus(Observation):
 class BucketLastHandled(Observation):
     rotate_credentials: Annotated[str, Field(max_length=253)] | None = None
     """The annotation s3orchestrator.io/rotate-credentials, as last taken notice of."""
+    reconcile: Annotated[str, Field(max_length=253)] | None = None
+    """Of s3orchestrator.io/reconcile: everything was looked at after it was set."""
 
 
 class RotationUnderWay(Observation):

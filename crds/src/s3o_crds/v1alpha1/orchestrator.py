@@ -254,6 +254,8 @@ class OrchestratorTokens(Observation):
     """Of s3orchestrator.io/rebalance."""
     restart: Token | None = None
     """Of s3orchestrator.io/restart. Pods are made anew when it changes."""
+    reconcile: Token | None = None
+    """Of s3orchestrator.io/reconcile: everything was looked at after it was set."""
 
 
 class S3OrchestratorStatus(Status):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from s3o_crds.compile import Compilation, Rejection
 from s3o_crds.v1alpha1 import StorageBackend, VirtualBucket
@@ -22,6 +22,7 @@ from s3o_operator.plan.rollout import Rollout, rollout_of, workers_of
 from s3o_operator.plan.rotation import invalid_triggers, kept, reported
 from s3o_operator.plan.standing import access_restricted
 from s3o_operator.plan.sync import Since, Sync
+from s3o_operator.plan.triggers import RECONCILE, request_of
 from s3o_operator.plan.usage import backend_usage, bucket_usage, counting_report, total_usage
 
 
@@ -58,7 +59,16 @@ def statuses(observed: Observed, reading: Reading, findings: Findings) -> Iterat
         status = _orchestrator_status(observed, reading, findings, fleet, sync, counts)
         parts.append(SetStatus(ref_of(orchestrator), orchestrator["metadata"]["uid"], status))
     resources = {**reading.raw} | ({ref_of(orchestrator): orchestrator} if orchestrator else {})
+    parts = [replace(part, status=_seen(resources[part.ref], part.status)) for part in parts]
     return (part for part in parts if _differs(part.status, resources[part.ref].get("status") or {}))
+
+
+def _seen(resource: Object, status: Object) -> Object:
+    """With the token of `reconcile`, which asks for no more than this: what is said now was looked at after it was set."""
+    request = request_of(resource, RECONCILE)
+    if request is None or not request.token:
+        return status
+    return status | {"lastHandled": (status.get("lastHandled") or {}) | {RECONCILE.latch: request.token}}
 
 
 def _differs(wanted: Object, live: Object) -> bool:

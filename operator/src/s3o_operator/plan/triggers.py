@@ -39,6 +39,10 @@ class Trigger:
         return to_camel(self.name.replace("-", "_"))
 
 
+RECONCILE = Trigger("reconcile")
+"""Of every kind. Setting it is news, and so the resource is looked at at once, whatever back-off it is in."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What an annotation says. `token`: its whole value, as it is latched.
