@@ -68,6 +68,15 @@ class TestDrain:
         assert world.status(sb("one"))["drain"]["summary"] == "cancelled at 40%"
         assert (world.condition(sb("one"), "Draining"), world.condition(sb("one"), "Drained")) == (("False", "Cancelled"),) * 2
 
+    def test_ready_stays_true_while_pods_are_being_told(self) -> None:
+        """The kubelet takes its time, and reads go on."""
+        world = fleet()
+        world.serving = False
+        for value, phase, reason in (("t1", "Draining", "Draining"), ("cancel", "Ready", "Served")):
+            world.annotate(sb("one"), drain=value)
+            world.settle()
+            assert (world.condition(sb("one"), "Ready"), world.status(sb("one"))["phase"]) == (("True", reason), phase)
+
     def test_by_spec_and_back(self) -> None:
         world = fleet()
         world.edit(sb("one"), state="Draining")

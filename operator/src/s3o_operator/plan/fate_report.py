@@ -18,6 +18,8 @@ from s3o_operator.plan.usage import size
 
 _MESSAGE_S = 30
 _WAITS_FOR_PODS = "WaitingForProxies"
+_ON_ITS_WAY = "Propagating"
+"""The reason of one that pods have not been told of as it is now (`plan.sync`)."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,9 @@ def fated(fate: Fate, verdict: Verdict) -> Verdict:
     if fate.removal is not None and not fate.served:
         return Verdict(ready=False, reason="Deleting", message=fate.removal.message, accepted=verdict.accepted)
     state = fate.drain.get("state")
+    if state and verdict.reason == _ON_ITS_WAY and _condition(fate.resource, "Ready").get("status") == "True":
+        # That it takes nothing new, or does again, is decided by the database: it serves as before while pods are being told.
+        verdict = Verdict(ready=True, reason="Served", message=verdict.message)
     if not verdict.ready or state not in (*ACTIVE, CANCELLING, COMPLETED):
         return verdict
     if state == COMPLETED:
