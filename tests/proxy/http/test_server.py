@@ -77,6 +77,35 @@ async def test_a_request_in_flight_finishes_and_nobody_else_comes_in() -> None:
         await asyncio.wait_for(served.running, 2)
 
 
+async def test_it_does_not_end_before_a_slow_client_has_taken_all() -> None:
+    """What the kernel still holds is lost with the network of a container: the end of a process is not the end of a transfer."""
+    body = bytes(400_000)
+    answered = asyncio.Event()
+
+    async def answer(exchange: Exchange) -> None:
+        exchange.answer(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n" % len(body), body)
+        answered.set()
+
+    async with serving(HandlerEdge(answer)) as served:
+        with socket.socket() as client:
+            # It takes a little, and the kernel has room for the rest: to the server, all is written.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(client, ("127.0.0.1", served.port))
+            await loop.sock_sendall(client, GET)
+            await answered.wait()
+            served.server.stop()
+            done, _ = await asyncio.wait({served.running}, timeout=0.7)
+            assert not done, "bytes that nobody has taken were left behind"
+            received = bytearray()
+            while piece := await loop.sock_recv(client, 65536):
+                received += piece
+            assert received.endswith(body)
+        async with asyncio.timeout(5):
+            await served.running
+
+
 async def test_a_request_that_takes_longer_than_the_grace_is_cancelled_and_its_client_cut() -> None:
     slow = Slow()
     async with serving(HandlerEdge(slow, ServerConfig(shutdown_grace_ms=1))) as served, connected(served.port) as client:

@@ -10,6 +10,8 @@ from s3o_proxy.http.deadline import Deadline
 from s3o_proxy.telemetry.unsent import unsent_bytes
 
 _HIGH_WATER_BYTES = 256 * 1024
+_LOOK_MS = 50
+"""How often it is asked whether a client has taken the rest."""
 _GOODBYE_MS = 500
 """TLS would wait half a minute for the client's own goodbye, and a client that keeps an idle connection does not listen."""
 
@@ -22,6 +24,7 @@ class Outgoing:
         self._paused = False
         self._writable: asyncio.Future[None] | None = None
         self._unsent_bytes = 0
+        self._taken_at_s = 0.0
         transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
 
     @property
@@ -75,6 +78,27 @@ class Outgoing:
             self._deadline.set(_GOODBYE_MS, self._end_without_goodbye)
         else:
             self.watch()
+
+    def end_when_taken(self, *, goodbye: bool) -> None:
+        """As `end`, once the client has acknowledged all: for a process that is about to end.
+
+        When it does, a container's network goes, and with it whatever the kernel still holds for a client: megabytes, for a slow one, that
+        would never arrive, and not even a reset to tell it so.
+        """
+        self._taken_at_s = asyncio.get_running_loop().time()
+        self._unsent_bytes = unsent_bytes(self._transport)
+        self._end_if_taken(goodbye)
+
+    def _end_if_taken(self, goodbye: bool) -> None:
+        now_s, unsent = asyncio.get_running_loop().time(), unsent_bytes(self._transport)
+        if unsent < self._unsent_bytes:
+            self._taken_at_s, self._unsent_bytes = now_s, unsent
+        if not unsent:
+            self.end(goodbye=goodbye)
+        elif now_s - self._taken_at_s > self._stall_ms() / 1000:
+            self._transport.abort()
+        else:
+            self._deadline.set(_LOOK_MS, lambda: self._end_if_taken(goodbye))
 
     def _end_without_goodbye(self) -> None:
         if unsent_bytes(self._transport):

@@ -330,7 +330,8 @@ class S3Protocol(asyncio.Protocol):
     def _close(self) -> None:
         """Send what is written, then end. Somebody who does not take it is not waited for."""
         self._deaf, self._unparsed = True, b""
-        self._outgoing.end(goodbye=self._secure)
+        end = self._outgoing.end_when_taken if self._stopping else self._outgoing.end
+        end(goodbye=self._secure)
 
     def abort(self) -> None:
         self.transport.abort()
