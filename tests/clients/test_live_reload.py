@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -231,3 +232,23 @@ def test_every_proxy_follows_by_itself(two_proxies: Fleet, number: int) -> None:
 @pytest.fixture(scope="module")
 def two_proxies(launch: Launch, postgres: PostgresServer) -> Fleet:
     return launch(proxies=2, database_uri=postgres.uri(postgres.create_database()))
+
+
+def test_a_backend_keeps_its_bucket(launch: Launch) -> None:
+    """In another one nothing would be found, and what is to be deleted would count as deleted. Who was restarted knows it, too."""
+    fleet = launch(backends=[BackendShape("first", 1)])
+    proxy, s3 = fleet.proxies[0], fleet.client()
+    put(s3, "k")
+    written = fleet.config / "backend-first.yaml"
+    text = written.read_text()
+    changed = re.sub(r"^(\s+bucket:) .*$", r"\1 elsewhere", text, flags=re.MULTILINE)
+    assert changed != text
+    written.write_text(changed)
+    wait_until(lambda: (proxy.metric("s3o_config_refusals_total") or 0) >= 1, "the other bucket was not refused")
+    assert s3.get_object(Bucket="photos", Key="k")["ContentLength"] == 1
+    fleet.stop()
+    with pytest.raises(AssertionError, match="lie in the bucket"):
+        proxy.start()
+    written.write_text(text)
+    proxy.start()
+    assert s3.get_object(Bucket="photos", Key="k")["ContentLength"] == 1

@@ -351,3 +351,13 @@ def test_what_the_caller_refuses_is_left_out_and_keeps_its_name() -> None:
     assert config_of(compilation).buckets == ()
     assert refusals(compilation) == {"photos": "SecretConflict", "videos": "BucketNameConflict"}
     assert told in compilation.rejections
+
+
+def test_what_the_caller_refuses_keeps_its_keys() -> None:
+    others = [{"name": "c", "secretRef": {"name": "other-keys"}}]
+    keys = [resources.key_pair("photos-keys", "same"), resources.key_pair("other-keys", "same", "another secret")]
+    told = Rejection("VirtualBucket", "default", "photos", "SecretConflict", "a Secret of somebody else has its name")
+    compilation = compiled(
+        aged(resources.bucket("photos"), OLD), aged(resources.bucket("videos", credentials=others), NEW), keys=keys, refused=[told]
+    )
+    assert refusals(compilation) == {"photos": "SecretConflict", "videos": "AccessKeyConflict"}

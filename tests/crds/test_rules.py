@@ -360,6 +360,7 @@ class TestWhatNeverChanges:
             (backend(), {"backendName": "added"}, "backendName is immutable"),
             (backend(backendName="x"), {"backendName": "y"}, "backendName is immutable"),
             (backend(backendName="x"), {"backendName": None}, "backendName is immutable"),
+            (backend(bucket="bytes"), {"bucket": "elsewhere"}, "bucket is immutable"),
             (bucket(), {"orchestratorRef": {"name": "other"}}, "orchestratorRef is immutable"),
             (bucket(), {"bucketName": "added"}, "bucketName is immutable"),
             (bucket(bucketName="abc"), {"bucketName": "abcd"}, "bucketName is immutable"),

@@ -146,9 +146,12 @@ def _compile_buckets(
             if not isinstance(bucket, VirtualBucket):
                 continue
             secrets = SecretReader(book, bucket.namespace)
+            # First: what is refused below keeps the keys that it claims.
+            credentials, unresolved = _resolve_credentials(bucket, secrets, keys)
             admission.refuse_beyond_limits(bucket)
             _refuse_as_told(bucket, refusals)
-            credentials = _resolve_credentials(bucket, secrets, keys)
+            if unresolved is not None:
+                raise unresolved
         except Refused as refused:
             rejections += _rejections(bucket, refused)
             continue
@@ -177,9 +180,12 @@ def _wanted_by(claimant: Claimant) -> tuple[str, tuple[str, str] | None]:
             return claimant.wanted, claimant.place
 
 
-def _resolve_credentials(bucket: VirtualBucket, secrets: SecretReader, keys: KeyClaims) -> tuple[CredentialConfig, ...]:
+def _resolve_credentials(
+    bucket: VirtualBucket, secrets: SecretReader, keys: KeyClaims
+) -> tuple[tuple[CredentialConfig, ...], Refused | None]:
+    """The credentials, and why they cannot be used."""
     if not bucket.spec.credentials:
-        raise Refused("NoCredentials", "spec.credentials is empty: nobody could use the bucket")
+        return (), Refused("NoCredentials", "spec.credentials is empty: nobody could use the bucket")
     resolved: list[CredentialConfig] = []
     problems: list[Refused] = []
     for credential in bucket.spec.credentials:
@@ -188,10 +194,10 @@ def _resolve_credentials(bucket: VirtualBucket, secrets: SecretReader, keys: Key
             resolved.append(config)
             keys.claim(config, secrets.values, bucket)
         except Refused as refused:
-            problems.append(refused)  # not raised yet: the keys of the other credentials are claimed all the same
+            problems.append(refused)  # The keys of the other credentials are claimed all the same.
     if problems:
-        raise Refused(problems[0].reason, "; ".join(problem.message for problem in problems))
-    return tuple(sorted(resolved, key=lambda credential: credential.name))
+        return (), Refused(problems[0].reason, "; ".join(problem.message for problem in problems))
+    return tuple(sorted(resolved, key=lambda credential: credential.name)), None
 
 
 def _belongs(resource: StorageBackend | VirtualBucket, orchestrator: S3Orchestrator) -> bool:

@@ -176,8 +176,18 @@ class Proxy:
         await self._refresh_usage.run_once()
 
     async def adopt(self, snapshot: Snapshot) -> None:
-        """Make a configuration's backends usable, before anybody is told of them."""
-        await self._metadata.register_backends([backend.name for backend in snapshot.backends])
+        """Make a configuration's backends usable, before anybody is told of them. Raises ConfigError."""
+        buckets = {backend.name: backend.bucket for backend in snapshot.backends}
+        located = await self._metadata.locate_backends(buckets)
+        # In another bucket nothing would be found, and what is to be deleted would count as deleted.
+        if elsewhere := [name for name, bucket in buckets.items() if located[name] != bucket]:
+            raise ConfigError(
+                [
+                    f"the bytes of the backend {name} lie in the bucket {located[name]}, not in {buckets[name]}: "
+                    "give another bucket a name of its own, and drain this one"
+                    for name in elsewhere
+                ]
+            )
         try:
             await self._backends.apply(snapshot.backends, snapshot.secrets)
         except ValueError as error:

@@ -173,3 +173,17 @@ async def test_a_listing_that_goes_nowhere_ends(token: str) -> None:
     async with serving(forever) as server, opened(server.url) as backend:
         with pytest.raises(BackendUnavailable, match="truncated"):
             _ = [found async for found in backend.list()]
+
+
+@pytest.mark.parametrize("key", ["<Key>another</Key>", ""])
+async def test_an_error_that_names_none_of_the_keys_leaves_them_all_to_be_deleted_again(key: str) -> None:
+    document = f"<DeleteResult><Error>{key}<Code>InternalError</Code><Message>later</Message></Error></DeleteResult>".encode()
+
+    async def refuse(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await peer.answer("200 OK", document)
+
+    async with serving(refuse) as server, opened(server.url) as backend:
+        failed = await backend.delete_many(["one", "two"])
+    assert failed == dict.fromkeys(["one", "two"], "an error names none of the keys: InternalError: later")

@@ -130,6 +130,13 @@ async def test_without_the_token_nothing_is_told(authorization: str) -> None:
             assert b"digest" not in response.body
 
 
+async def test_a_path_that_is_no_ascii_does_not_come_as_far_as_here(caplog: pytest.LogCaptureFixture) -> None:
+    async with administered() as client:
+        client.send("GET /admin/api/é HTTP/1.1\r\nHost: localhost\r\n\r\n".encode("latin-1"))
+        assert (await client.response()).status == 400
+    assert caplog.records == []
+
+
 async def test_without_a_token_in_the_environment_there_is_no_admin_api() -> None:
     async with administered(token="") as client:
         for headers in ({}, BEARER, {"Authorization": "Bearer "}):

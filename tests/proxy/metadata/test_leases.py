@@ -39,3 +39,12 @@ async def test_one_of_many_processes_gets_it(two_ledgers: tuple[Metadata, Metada
     async with asyncio.TaskGroup() as group:
         asked = [group.create_task(two_ledgers[n % 2].acquire_lease("cleanup", f"owner-{n}", NOW_MS, 100)) for n in range(20)]
     assert sum(one.result() for one in asked) == 1
+
+
+async def test_the_bucket_of_a_backend_is_the_first_that_was_said_until_it_is_forgotten(ledger: Metadata) -> None:
+    """Under another bucket its bytes would not be found, and what is to be deleted would count as deleted."""
+    await ledger.register_backends(["east"])
+    assert await ledger.locate_backends({"east": "one", "west": "two"}) == {"east": "one", "west": "two"}
+    assert await ledger.locate_backends({"west": "other", "east": "one"}) == {"east": "one", "west": "two"}
+    await ledger.forget_backend("west")
+    assert await ledger.locate_backends({"west": "other"}) == {"west": "other"}

@@ -126,3 +126,17 @@ async def test_bytes_of_the_source_that_are_missing_are_no_missing_upload(stage:
         await stage.perform(UploadPartCopy("photos", "target", upload_id, 1, CopySource("photos", "source"), None))
     stage.backends["first"].objects.update(objects)
     await stage.perform(AbortMultipartUpload("photos", "target", upload_id))
+
+
+async def test_a_copy_that_the_backend_made_of_other_bytes_is_none(stage: Stage) -> None:
+    """Its ETag tells. The bytes are streamed instead, and those are held against their hash."""
+    found = await stage.metadata.find_object("photos", "source")
+    assert found is not None
+    stored = stage.backends["first"].objects[found.copies[0].storage_key]
+    etag, stored.etag = stored.etag, "0" * 32
+    await stage.perform(CopyObject("photos", "copy", SOURCE))
+    stored.etag = etag
+    assert "put" in verbs(stage)
+    assert await stage.read(GetObject("photos", "copy")) == DATA
+    await stage.settle()
+    assert len(stage.backends["first"].objects) == 2

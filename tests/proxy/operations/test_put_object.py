@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from tests.support.stories import BytesBody, Stage, backend_config, content_md5, open_stage
 
-from s3o_proxy.backends.memory import MemoryBackend
+from s3o_proxy.backends.memory import MemoryBackend, Stored
 from s3o_proxy.backends.port import Traits
 from s3o_proxy.domain.cleanup import SETTLE_MS
 from s3o_proxy.domain.errors import (
     AllBackendsFailed,
     BackendUnavailable,
     BadDigest,
+    BytesDiffer,
     IncompleteBody,
     NoSuchBucket,
     ObjectTooLarge,
@@ -130,6 +131,14 @@ async def test_bytes_that_changed_on_their_way_are_not_committed(stage: Stage) -
     stage.backends["first"].damage_next_put()
     with pytest.raises(BackendUnavailable, match="stored bytes with MD5"):
         await stage.perform(KEY, body)
+    assert await stage.metadata.find_object("photos", "a/b") is None
+
+
+async def test_an_etag_that_should_be_an_md5_and_is_none_is_refused_at_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a part it would be found out only at the Complete, which could never succeed."""
+    monkeypatch.setattr(stage.backends["first"], "_verified", lambda content, _: Stored(content, "no-md5"))
+    with pytest.raises(BytesDiffer, match="etagIsMD5"):
+        await stage.perform(KEY, DATA)
     assert await stage.metadata.find_object("photos", "a/b") is None
 
 

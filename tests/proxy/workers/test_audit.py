@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from tests.support.ledger import an_intent
 from tests.support.stories import Stage, backend_config, open_stage
 
 from s3o_proxy.backends.memory import Stored
@@ -56,3 +58,19 @@ async def test_a_counter_that_drifted(stage: Stage) -> None:
     stage.metadata.compare_usage = drifted  # type: ignore[method-assign]  # a counter that no test could make drift otherwise
     assert await found(stage) == ["first: counter: used_bytes says 5, the rows sum to 4"]
     stage.metadata.compare_usage = compare  # type: ignore[method-assign]  # as it was
+
+
+async def test_bytes_of_a_live_copy_that_are_to_be_deleted(stage: Stage) -> None:
+    """The worst there is: a reader needs them, and a worker is about to delete them."""
+    await stage.perform(PutObject("photos", "k"), b"data")
+    stored = await stage.metadata.find_object("photos", "k")
+    assert stored is not None
+    copy = stored.copies[0]
+    doomed = replace(an_intent("w", backend=copy.backend, size_bytes=4), storage_key=copy.storage_key)
+    await stage.metadata.reserve_write(doomed, None)
+    expected = f"first: doomed: {copy.storage_key} has a copy row, and one of kind"
+    assert await found(stage) == [f"{expected} intent that ends its bytes"]
+    await stage.metadata.reap_intents(stage.now_ms, 10)
+    assert await found(stage) == [f"{expected} cleanup that ends its bytes"]
+    (item,) = await stage.metadata.claim_cleanup("test", stage.now_ms, 1, 10)
+    await stage.metadata.finish_cleanup([item.item_id])

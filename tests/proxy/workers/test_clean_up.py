@@ -9,8 +9,8 @@ import pytest
 from tests.support.stories import Stage
 
 from s3o_proxy.domain.cleanup import MAX_ATTEMPTS
-from s3o_proxy.domain.errors import BackendUnavailable
-from s3o_proxy.s3.operation import DeleteObject, PutObject
+from s3o_proxy.domain.errors import AllBackendsFailed, BackendUnavailable
+from s3o_proxy.s3.operation import CreateMultipartUpload, DeleteObject, PutObject
 
 
 async def orphan(stage: Stage, *keys: str) -> None:
@@ -91,3 +91,22 @@ async def test_each_backend_fails_alone(stage: Stage) -> None:
     report = await stage.clean_up().run_once()
     assert (report.done, report.failed) == (1, 2), "b, and the put of a that failed there first"
     assert next(itertools.chain(stage.backends["second"].objects), None) is None
+
+
+async def test_uploads_that_are_known_by_name_alone_are_looked_for_once(stage: Stage) -> None:
+    """And where the backend cannot be asked, the rest is deleted all the same."""
+    for number in range(3):
+        stage.backends["first"].fail("create_multipart", at="done")
+        stage.backends["second"].fail("create_multipart")
+        with pytest.raises(AllBackendsFailed):
+            await stage.perform(CreateMultipartUpload("photos", f"k{number}"))
+    await orphan(stage, "a")
+    stage.backends["first"].calls.clear()
+    stage.backends["first"].fail("list_multipart")
+    report = await stage.clean_up().run_once()
+    assert (report.done, report.failed) == (4, 3), "a, and what the second never had"
+    stage.now_ms += 60_000
+    stage.backends["first"].calls.clear()
+    assert (await stage.clean_up().run_once()).done == 3
+    assert [verb for verb, _ in stage.backends["first"].calls].count("list_multipart") == 1
+    assert stage.backends["first"].uploads == {}

@@ -55,6 +55,7 @@ class Timeouts(Section):
 class StorageBackendSpec(Section):
     rules = (
         immutable("backendName"),
+        immutable("bucket"),
         Rule(
             f"!(self.provider in [{', '.join(f'{name!r}' for name in NEEDS_REGION)}]) || has(self.region)",
             f"region is needed with the providers {', '.join(NEEDS_REGION)}",
@@ -74,11 +75,13 @@ class StorageBackendSpec(Section):
     provider: Provider = "Generic"
     """Preset of region, forcePathStyle, unsignedPayload and etagIsMD5."""
     endpoint: EndpointURL
-    """Scheme, host and port of the provider's S3 endpoint, without a path."""
+    """Scheme, host and port of the provider's S3 endpoint, without a path. It may change where the provider has another address for the
+    same bucket."""
     region: Region | None = None
     """Region that requests are signed for; by default the provider's preset."""
     bucket: PhysicalBucket
-    """The bucket at the provider. It must exist, and nobody else may write to it."""
+    """The bucket at the provider; immutable. It must exist, and nobody else may write to it. To go to another bucket, make another
+    StorageBackend and drain this one."""
     credentials_secret_ref: KeyPairRef
     """Secret with the key pair that may read, write, list and delete in the bucket."""
     ca_secret_ref: CASecretRef | None = None

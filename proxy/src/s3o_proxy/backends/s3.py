@@ -226,11 +226,16 @@ class S3Backend:
     async def _delete_in_bulk(self, keys: Sequence[str]) -> dict[str, str]:
         request = {"Delete": {"Objects": [{"Key": key} for key in keys], "Quiet": True}}
         answer = await self._requests.call(self._client.delete_objects, request, attempts=2, mutates=True)
-        return {
-            failed["Key"]: f"{failed.get('Code', '')}: {failed.get('Message', '')}"
-            for failed in answer.get("Errors", ())
-            if failed.get("Code") != "NoSuchKey"
+        failed = {
+            error.get("Key", ""): f"{error.get('Code', '')}: {error.get('Message', '')}"
+            for error in answer.get("Errors", ())
+            if error.get("Code") != "NoSuchKey"
         }
+        if not failed.keys() <= set(keys):
+            # One of these keys was not deleted, and nobody says which: better all of them again than one forgotten.
+            reason = next(reason for key, reason in failed.items() if key not in set(keys))
+            return dict.fromkeys(keys, f"an error names none of the keys: {reason}")
+        return failed
 
     async def _delete_singly(self, keys: Sequence[str]) -> dict[str, str]:
         failed: dict[str, str] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from s3o_proxy.domain.errors import DomainError
@@ -26,6 +26,13 @@ class ReleaseLease:
 @dataclass(frozen=True, slots=True)
 class RegisterBackends:
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LocateBackends:
+    """`buckets`: at the providers, by name of the backend."""
+
+    buckets: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,15 @@ def register_backends(members: Sequence[RegisterBackends], _book: Book) -> Steps
     return [None for _ in members]
 
 
+def locate_backends(members: Sequence[LocateBackends], _book: Book) -> Steps[list[Mapping[str, str] | DomainError]]:
+    """The first bucket that a name was served with is the one, until the name is forgotten."""
+    located: list[Mapping[str, str] | DomainError] = []
+    for m in members:
+        rows = yield from ask_each("locate_backends", [{"name": name, "bucket": bucket} for name, bucket in m.buckets])
+        located.append({row["name"]: row["bucket"] for row in rows})
+    return located
+
+
 def remember_buckets(members: Sequence[RememberBucket], _book: Book) -> Steps[list[int | DomainError]]:
     yield from ask_each("remember_buckets", [{"name": m.bucket, "created_ms": m.now_ms} for m in members])
     created: list[int | DomainError] = []
@@ -71,4 +87,5 @@ def bucket_created_ms(bucket: str) -> Steps[int | None]:
 ACQUIRE_LEASE = Kind("acquire_lease", acquire_leases, identity=lambda m: f"lease/{m.name}")
 RELEASE_LEASE = Kind("release_lease", release_leases, identity=lambda m: f"lease/{m.name}")
 REGISTER_BACKENDS = Kind("register_backends", register_backends, identity=lambda _: "register")
+LOCATE_BACKENDS = Kind("locate_backends", locate_backends, identity=lambda _: "locate")
 REMEMBER_BUCKET = Kind("remember_bucket", remember_buckets, identity=lambda m: f"bucket/{m.bucket}")

@@ -38,10 +38,12 @@ from s3o_proxy.metadata.finder import Finder
 from s3o_proxy.metadata.lane import Lane
 from s3o_proxy.metadata.leases import (
     ACQUIRE_LEASE,
+    LOCATE_BACKENDS,
     REGISTER_BACKENDS,
     RELEASE_LEASE,
     REMEMBER_BUCKET,
     AcquireLease,
+    LocateBackends,
     RegisterBackends,
     ReleaseLease,
     RememberBucket,
@@ -90,6 +92,7 @@ from s3o_proxy.metadata.uploads import (
 
 ORDER = (
     REGISTER_BACKENDS,
+    LOCATE_BACKENDS,
     REMEMBER_BUCKET,
     ACQUIRE_LEASE,
     RELEASE_LEASE,
@@ -283,6 +286,9 @@ class Ledger:
 
     async def register_backends(self, names: Sequence[str]) -> None:
         await self._lane.write(REGISTER_BACKENDS, RegisterBackends(tuple(names)))
+
+    async def locate_backends(self, buckets: Mapping[str, str]) -> Mapping[str, str]:
+        return await self._lane.write(LOCATE_BACKENDS, LocateBackends(tuple(sorted(buckets.items()))))
 
     async def usage(self) -> Mapping[str, Usage]:
         return await self._engine.read(audit.usage())

@@ -245,6 +245,10 @@ class Metadata(Protocol):
         """Make the counters of these backends exist. Idempotent; before the first reservation on them."""
         ...
 
+    async def locate_backends(self, buckets: Mapping[str, str]) -> Mapping[str, str]:
+        """At which bucket of its provider the bytes of each backend lie: what was said of its name first, until the name is forgotten."""
+        ...
+
     async def usage(self) -> Mapping[str, Usage]: ...
 
     async def count_objects(self, after: tuple[str, str], limit: int) -> tuple[Sequence[BucketUsage], tuple[str, str]]:

@@ -6,7 +6,7 @@ through here. Parts always stream: a part's hash is needed for the whole object'
 
 from __future__ import annotations
 
-from s3o_proxy.domain.errors import BackendError, NoSuchKey, PreconditionFailed
+from s3o_proxy.domain.errors import BackendError, BytesDiffer, NoSuchKey, PreconditionFailed
 from s3o_proxy.domain.model import NewObject, StoredObject
 from s3o_proxy.domain.placement import rank
 from s3o_proxy.domain.ranges import RangeSpec, resolve
@@ -89,13 +89,16 @@ async def _copy_on_backend(context: Context, draft: Draft, source: StoredObject)
         return None
     try:
         async with attempt(context, intent, "copy_failed") as this:
-            await context.backends.get(candidate.name).copy(
+            backend = context.backends.get(candidate.name)
+            copied = await backend.copy(
                 from_key,
                 intent.storage_key,
                 content_type=draft.description.headers.get("content-type", ""),
                 metadata=key_metadata(draft.bucket, draft.key, intent.write_id),
             )
             this.landed = True
+            if backend.traits.etag_is_md5 and copied.etag != source.etag:
+                raise BytesDiffer(backend.name, f"copied bytes with MD5 {copied.etag}, they had {source.etag}")
             new = NewObject(
                 bucket=draft.bucket,
                 key=draft.key,

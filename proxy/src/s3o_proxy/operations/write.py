@@ -6,6 +6,7 @@ no row mentions. Commit before answer: a 200 is a promise.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from s3o_proxy.backends.port import Backend, Traits
@@ -28,6 +29,8 @@ from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.finish import finish
 from s3o_proxy.s3.body import Body
 from s3o_proxy.s3.operation import ObjectWritten
+
+_MD5 = re.compile("[0-9a-fA-F]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,9 @@ def agreed_etag(backend: Backend, backend_etag: str, md5_hex: str) -> str:
     """The ETag of these bytes. Where both the backend and we know their MD5, the two must agree: else they changed on the way."""
     if not backend.traits.etag_is_md5:
         return md5_hex
+    if not _MD5.fullmatch(backend_etag):
+        # The object's ETag could not be made of such parts', and its client could not hold it against anything.
+        raise BytesDiffer(backend.name, f"answered the ETag {backend_etag}, which is no MD5: is its etagIsMD5 right?")
     if md5_hex and md5_hex != backend_etag:
         raise BytesDiffer(backend.name, f"stored bytes with MD5 {backend_etag}, was sent {md5_hex}")
     return backend_etag

@@ -17,7 +17,7 @@ from s3o_proxy.metadata.port import Mention, Metadata
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that should not be. `what` is one of: counter, quota, unmentioned, missing, size, upload."""
+    """One thing that should not be. `what` is one of: counter, quota, unmentioned, missing, size, upload, doomed."""
 
     backend: str
     what: str
@@ -52,7 +52,13 @@ async def _audit_backend(metadata: Metadata, backend: Backend, quota: int | None
     # Bytes before rows: what is written meanwhile is then mentioned by a row that we still read.
     listed = {found.key: found.size_bytes async for found in backend.list()}
     uploads = [found async for found in backend.list_multipart()]
-    mentions = {mention.storage_key: mention async for mention in metadata.mentions(backend.name)}
+    mentions: dict[str, Mention] = {}
+    async for mention in metadata.mentions(backend.name):
+        first = mentions.setdefault(mention.storage_key, mention)  # Copies come first of what mentions the same bytes.
+        if first.kind == "copy" != mention.kind and await _is_copy(metadata, backend.name, mention.storage_key):
+            yield Difference(
+                backend.name, "doomed", f"{mention.storage_key} has a copy row, and one of kind {mention.kind} that ends its bytes"
+            )
     for key, size_bytes in listed.items():
         difference = await _check_listed(metadata, backend, key, size_bytes, mentions.get(key))
         if difference:
@@ -92,7 +98,12 @@ async def _still_missing(metadata: Metadata, backend: Backend, key: str) -> bool
     """Not there, and a live row still says that it is (committed after the listing, or deleted since, are both fine)."""
     if not await _gone(backend, key):
         return False
-    mention = await metadata.mentioned(backend.name, key)
+    return await _is_copy(metadata, backend.name, key)
+
+
+async def _is_copy(metadata: Metadata, backend: str, storage_key: str) -> bool:
+    """Bytes that something else mentions never become a copy's again: what is one now was one when we saw the other row."""
+    mention = await metadata.mentioned(backend, storage_key)
     return mention is not None and mention.kind == "copy"
 
 

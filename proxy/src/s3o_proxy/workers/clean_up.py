@@ -7,7 +7,7 @@ is harmless; the other order would forget bytes. A row out of attempts goes to t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from itertools import groupby
 
 from s3o_proxy.backends.port import Backend, BackendSet
@@ -63,22 +63,32 @@ class CleanUp:
         """Abort uploads first: a part that arrives after its upload's abort has nowhere to go. Returns failures by item."""
         failures: dict[int, str] = {}
         limit = asyncio.Semaphore(self._concurrency())
+        uploads = [item for item in items if self._may_be_upload(item)]
+        try:
+            named = await _upload_ids(backend, {item.storage_key for item in uploads if not item.backend_upload_id})
+        except BackendError as error:
+            failures = {item.item_id: str(error) for item in uploads if not item.backend_upload_id}
+            named = {}
 
         async def abort(item: CleanupItem) -> None:
             async with limit:
                 try:
-                    await _abort_upload(backend, item)
+                    for upload_id in [item.backend_upload_id] if item.backend_upload_id else named.get(item.storage_key, []):
+                        await backend.abort_multipart(item.storage_key, upload_id)
                 except BackendError as error:
                     failures[item.item_id] = str(error)
 
         async with asyncio.TaskGroup() as group:
-            for item in items:
-                # What was written beyond the size of one PUT was moved, by parts: whoever died meanwhile left an upload.
-                if item.reason.startswith("upload") or (item.reason == "reaped" and item.size_bytes > self._max_put_bytes):
+            for item in uploads:
+                if item.item_id not in failures:
                     group.create_task(abort(item))
         refused = await backend.delete_many([item.storage_key for item in items if item.item_id not in failures])
         failures.update({item.item_id: refused[item.storage_key] for item in items if item.storage_key in refused})
         return failures
+
+    def _may_be_upload(self, item: CleanupItem) -> bool:
+        """What was written beyond the size of one PUT was moved, by parts: whoever died meanwhile left an upload."""
+        return item.reason.startswith("upload") or (item.reason == "reaped" and item.size_bytes > self._max_put_bytes)
 
     async def _record_failures(self, items: Sequence[CleanupItem], failures: Mapping[int, str]) -> None:
         now = self._clock()
@@ -92,14 +102,14 @@ class CleanUp:
                 await self._metadata.retry_cleanup(item.item_id, why, next_try_ms(now, item.attempts))
 
 
-async def _abort_upload(backend: Backend, item: CleanupItem) -> None:
-    if item.backend_upload_id:
-        await backend.abort_multipart(item.storage_key, item.backend_upload_id)
-        return
-    # The process died between asking the backend for an upload and recording its id: the storage key names it, too.
-    async for found in backend.list_multipart():
-        if found.key == item.storage_key:
-            await backend.abort_multipart(found.key, found.upload_id)
+async def _upload_ids(backend: Backend, storage_keys: Set[str]) -> Mapping[str, list[str]]:
+    """Of those whose process died between asking the backend for an upload and recording its id: the storage key names it, too."""
+    found: dict[str, list[str]] = {}
+    if storage_keys:
+        async for upload in backend.list_multipart():
+            if upload.key in storage_keys:
+                found.setdefault(upload.key, []).append(upload.upload_id)
+    return found
 
 
 def _backend_of(item: CleanupItem) -> str:

@@ -23,6 +23,13 @@ INSERT INTO backends (name)
 SELECT batch.name FROM {{batch(name text)}} WHERE true
 ON CONFLICT (name) DO NOTHING
 
+-- locate_backends --
+-- Note the buckets of backends that have none yet, and say which each has.
+INSERT INTO backends (name, bucket)
+SELECT batch.name, batch.bucket FROM {{batch(name text, bucket text)}} WHERE true ORDER BY batch.name
+ON CONFLICT (name) DO UPDATE SET bucket = CASE WHEN backends.bucket = '' THEN excluded.bucket ELSE backends.bucket END
+RETURNING name, bucket
+
 -- held_bytes --
 -- What backends hold in all, over their stripes.
 SELECT usage.backend, CAST(sum(usage.used_bytes + usage.orphan_bytes + usage.reserved_bytes) AS bigint) AS held_bytes
