@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -169,10 +170,11 @@ def test_a_namesake_of_a_drained_backend_is_open(fleet: Fleet) -> None:
     fleet.namespace.eventually("StorageBackend", "one", lambda found: found is None, LONG_S)
     fleet.namespace.cluster.apply(backend_at("one", fleet.places[0], order=1), fleet.namespace.name)
     fleet.is_in_phase("one", "Ready")
-    # By the database itself, not only by the configuration: it stands first, and so the object lies there.
-    fleet.s3.put_object(Bucket="photos", Key="new", Body=b"new")
+    # By the database itself, not only by the configuration: it stands first, and so objects lie there, once the proxy has looked.
+    numbers = itertools.count()
 
-    def has_one(found: Any) -> bool:
-        return bool((((found or {}).get("status") or {}).get("usage") or {}).get("objectCount") == 1)
+    def takes_some(found: Any) -> bool:
+        fleet.s3.put_object(Bucket="photos", Key=f"new-{next(numbers)}", Body=b"new")
+        return bool(((((found or {}).get("status") or {}).get("usage") or {}).get("objectCount") or 0) > 0)
 
-    fleet.namespace.eventually("StorageBackend", "one", has_one, LONG_S)
+    fleet.namespace.eventually("StorageBackend", "one", takes_some, LONG_S)
