@@ -97,6 +97,15 @@ def wait_until_moved(kubectl: Kubectl, name: str, count: int) -> None:
         time.sleep(0.5)  # A status is looked at; its watch is another test's.
 
 
+def bytes_on(kubectl: Kubectl, name: str) -> int:
+    """As soon as it was counted."""
+    deadline = time.monotonic() + 120
+    while not (used := int((kubectl.get("sb", name)["status"].get("usage") or {}).get("bytesUsed") or 0)):
+        assert time.monotonic() < deadline, name
+        time.sleep(1)  # Figures are told now and then.
+    return used
+
+
 def assert_all_there(kubectl: Kubectl, when: str) -> None:
     container: Manifest = {"command": ["python3", "-c", CHECK], "envFrom": MOUNTED}
     assert kubectl.run_to_end(f"check-{when}", container, timeout_s=600) == f"{OBJECTS}\n"
@@ -146,7 +155,12 @@ def test_by_spec_cancelled_half_way_and_begun_anew_with_the_database_killed(fill
 
 def test_without_room_it_says_both_figures_and_a_backend_more_lets_it_go_on(filled: Kubectl) -> None:
     for name in ("one", "two"):
-        filled.run("patch", f"sb/{name}", "--type=merge", '--patch={"spec": {"quota": {"bytes": "100Ki"}}}')
+        # As much as they hold, and room for hardly one object more; every pod knows it before the drain begins.
+        most = max(200, bytes_on(filled, name))
+        filled.run("patch", f"sb/{name}", "--type=merge", f"--patch={json.dumps({'spec': {'quota': {'bytes': most}}})}")
+    for name in ("one", "two"):
+        limit = filled.get("sb", name)["spec"]["quota"]["bytes"]
+        filled.wait_for(f"jsonpath={{.status.usage.bytesLimit}}={limit}", f"sb/{name}", timeout_s=240)
     filled.run("patch", "sb/three", "--type=merge", '--patch={"spec": {"state": "Draining"}}')
     filled.wait_for("condition=Stalled", "sb/three", timeout_s=180)
     (stalled,) = [one for one in filled.get("sb", "three")["status"]["conditions"] if one["type"] == "Stalled"]
