@@ -129,4 +129,5 @@ def clients(
         made.wait_for_puts(1)
         yield made
     finally:
-        kubectl.run("delete", "pod", made.pod, "--grace-period=1", "--wait=false")
+        # Waited for: the next one has its name.
+        kubectl.run("delete", "pod", made.pod, "--grace-period=1")
