@@ -11,8 +11,11 @@ from typing import Any
 
 from tests.support.operators import BASES, Namespace, Object
 
+from s3o_operator.plan.registry import read_registry
+
 _CHOSEN = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "namespace")
 _DIGEST = re.compile(r"(?:sha256:)?\b[0-9a-f]{16,64}\b")
+_TIME = re.compile(r"\b20\d\d-\d\d-\d\dT[0-9:.]+Z")
 _ADDRESSES = ("clusterIP", "clusterIPs")
 OURS = ("S3Orchestrator", "StorageBackend", "VirtualBucket")
 
@@ -77,17 +80,15 @@ def _meant(text: str, secrets: dict[str, str]) -> str:
 
 
 def _text(document: Any, namespace: str) -> str:
-    return _DIGEST.sub("DIGEST", json.dumps(document, sort_keys=True, indent=1).replace(namespace, "NAMESPACE"))
+    return _TIME.sub("TIME", _DIGEST.sub("DIGEST", json.dumps(document, sort_keys=True, indent=1).replace(namespace, "NAMESPACE")))
 
 
 def _secret_values(documents: list[Object]) -> dict[str, str]:
     """What was drawn by lot → what it is."""
-    drawn = {}
-    for secret in documents:
-        for name, encoded in (secret.get("data") or {}).items():
-            value = base64.b64decode(encoded).decode(errors="replace")
-            if secret["metadata"]["name"].endswith("-admin"):
-                drawn[value] = "TOKEN"
-            elif name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-                drawn[value] = f"{name} OF {secret['metadata']['name']}"
+    tokens = [document["data"]["token"] for document in documents if document["metadata"]["name"].endswith("-admin")]
+    drawn = {base64.b64decode(token).decode(): "TOKEN" for token in tokens}
+    for credential, entry in read_registry(documents).items():
+        for age, pair in enumerate([entry.pair, *(one.pair for one in reversed(entry.retired))]):
+            which = f"OF {credential}" + (f" BEFORE {age} ROTATIONS" if age else "")
+            drawn |= {pair.access_key_id: f"ID {which}", pair.secret_access_key: f"SECRET {which}"}
     return drawn
