@@ -235,7 +235,8 @@ def two_proxies(launch: Launch, postgres: PostgresServer) -> Fleet:
 
 
 def test_a_backend_keeps_its_bucket(launch: Launch) -> None:
-    """In another one nothing would be found, and what is to be deleted would count as deleted. Who was restarted knows it, too."""
+    """In another one nothing would be found, and what is to be deleted would count as deleted. Who was restarted knows it, too.
+    Once nothing is left of it, its name may be used anew."""
     fleet = launch(backends=[BackendShape("first", 1)])
     proxy, s3 = fleet.proxies[0], fleet.client()
     put(s3, "k")
@@ -252,3 +253,7 @@ def test_a_backend_keeps_its_bucket(launch: Launch) -> None:
     written.write_text(text)
     proxy.start()
     assert s3.get_object(Bucket="photos", Key="k")["ContentLength"] == 1
+    fleet.client().delete_object(Bucket="photos", Key="k")
+    wait_until(lambda: proxy.metric("s3o_cleanup_queue_depth") == 0 and fleet.stored("first") == {}, "the object was not cleaned up")
+    with fleet.next_generation():
+        written.write_text(changed)

@@ -23,7 +23,7 @@ from s3o_proxy.config.errors import ConfigError
 from s3o_proxy.config.loader import load
 from s3o_proxy.config.snapshot import Credential, Snapshot
 from s3o_proxy.config.watch import LiveConfig, Source
-from s3o_proxy.domain.errors import MetadataError
+from s3o_proxy.domain.errors import BackendInUse, MetadataError
 from s3o_proxy.domain.lease import OwnLease
 from s3o_proxy.domain.model import BucketUsage, Copy, StoredObject, Usage
 from s3o_proxy.domain.moving import Moved
@@ -177,27 +177,36 @@ class Proxy:
 
     async def adopt(self, snapshot: Snapshot) -> None:
         """Make a configuration's backends usable, before anybody is told of them. Raises ConfigError."""
-        buckets = {backend.name: backend.bucket for backend in snapshot.backends}
-        located = await self._metadata.locate_backends(buckets)
-        # In another bucket nothing would be found, and what is to be deleted would count as deleted.
-        if elsewhere := [name for name, bucket in buckets.items() if located[name] != bucket]:
-            raise ConfigError(
-                [
-                    f"the bytes of the backend {name} lie in the bucket {located[name]}, not in {buckets[name]}: "
-                    "give another bucket a name of its own, and drain this one"
-                    for name in elsewhere
-                ]
-            )
+        await self._locate({backend.name: backend.bucket for backend in snapshot.backends})
         try:
             await self._backends.apply(snapshot.backends, snapshot.secrets)
         except ValueError as error:
             raise ConfigError([str(error)]) from error
 
+    async def _locate(self, buckets: Mapping[str, str]) -> None:
+        """In another bucket nothing of a backend would be found, and what is to be deleted would count as deleted: so a name may be used
+        anew only where nothing is left of its bytes."""
+        located = await self._metadata.locate_backends(buckets)
+        refused: list[str] = []
+        for name in [name for name, bucket in buckets.items() if located[name] != bucket]:
+            try:
+                await self._metadata.forget_backend(name)
+            except BackendInUse as error:
+                other = f"its bytes lie in the bucket {located[name]}, not in {buckets[name]}"
+                refused.append(f"{error}: {other}; give another bucket a name of its own, and drain this one")
+        if refused:
+            raise ConfigError(refused)
+        await self._metadata.locate_backends(buckets)
+
     async def run_workers(self) -> None:
         await self._driver.run()
 
     async def end(self) -> None:
-        """After the last request: nobody has to wait for our lease to end."""
+        """After the last request: what only we know is settled, and nobody has to wait for our lease to end."""
+        try:
+            await self._forsaken.settle_all()
+        except MetadataError as error:
+            log.warning("%s writes of unknown outcome are left to other processes: %s", len(self._forsaken), error)
         await self._metadata.release_lease(instance_lease(self.instance), self.instance)
 
     def _wake_cleanup(self) -> None:

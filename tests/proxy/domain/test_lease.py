@@ -18,17 +18,17 @@ class Clock:
 def test_it_lasts_from_the_moment_in_which_it_was_asked_for() -> None:
     clock = Clock()
     lease = OwnLease(clock)
-    assert (lease.unbroken_ms(), lease.lasts_since(1_000)) == (0, False)
+    assert (lease.steady_ms(), lease.lasts_since(1_000)) == (0, False)
     with pytest.raises(MetadataUnavailable):
         lease.require()
     asked = lease.now()
     clock.now += 500  # the ledger takes its time
     lease.renewed(asked)
-    assert (lease.unbroken_ms(), lease.lasts_since(1_000)) == (500, True)
+    assert (lease.steady_ms(), lease.lasts_since(1_000)) == (500, True)
     clock.now = asked + LEASE_MS - 1
     lease.require()
     clock.now += 1
-    assert lease.unbroken_ms() == 0
+    assert lease.steady_ms() == 0
     with pytest.raises(MetadataUnavailable, match="could not be renewed"):
         lease.require()
 
@@ -38,8 +38,8 @@ def test_renewed_in_time_it_is_one_lease() -> None:
     lease = OwnLease(clock)
     for _ in range(10):
         lease.renewed(lease.now())
-        clock.now += LEASE_MS - 1
-    assert lease.unbroken_ms() == 10 * (LEASE_MS - 1)
+        clock.now += LEASE_MS // 2
+    assert lease.steady_ms() == 5 * LEASE_MS
 
 
 def test_a_gap_begins_another() -> None:
@@ -50,4 +50,15 @@ def test_a_gap_begins_another() -> None:
     clock.now += LEASE_MS
     lease.renewed(lease.now())
     clock.now += 7
-    assert (lease.unbroken_ms(), lease.lasts_since(before), lease.lasts_since(before + LEASE_MS)) == (7, False, True)
+    assert (lease.steady_ms(), lease.lasts_since(before), lease.lasts_since(before + LEASE_MS)) == (7, False, True)
+
+
+def test_renewed_late_it_lasts_and_says_nothing_of_others() -> None:
+    """Who asked a little before us, and comes back a little after us, has lost his."""
+    clock = Clock()
+    lease = OwnLease(clock)
+    lease.renewed(lease.now())
+    clock.now += LEASE_MS // 2 + 1
+    lease.renewed(lease.now())
+    assert lease.lasts_since(1_000)
+    assert lease.steady_ms() == 0

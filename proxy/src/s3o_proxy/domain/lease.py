@@ -19,7 +19,8 @@ class OwnLease:
     def __init__(self, ticks: Callable[[], int]) -> None:
         self._ticks = ticks
         self._since: int | None = None
-        self._until = 0
+        self._steady_since: int | None = None
+        self._asked = self._until = 0
 
     def now(self) -> int:
         return self._ticks()
@@ -28,12 +29,17 @@ class OwnLease:
         """The ledger renewed it; it was asked at `asked` ticks."""
         if self._since is None or asked >= self._until:
             self._since = asked
-        self._until = asked + LEASE_MS
+        if self._steady_since is None or asked - self._asked > LEASE_MS // 2:
+            self._steady_since = asked
+        self._asked, self._until = asked, asked + LEASE_MS
 
-    def unbroken_ms(self) -> int:
-        """For how long it was held without a gap, up to now; 0 where it does not last."""
+    def steady_ms(self) -> int:
+        """For how long it was renewed with ease, up to now; 0 where it does not last.
+
+        Where it took more than half of it, others who asked a little earlier and come back a little later may have lost theirs.
+        """
         now = self._ticks()
-        return now - self._since if self._since is not None and now < self._until else 0
+        return now - self._steady_since if self._steady_since is not None and now < self._until else 0
 
     def lasts_since(self, ticks: int) -> bool:
         return self._since is not None and self._since <= ticks and self._ticks() < self._until

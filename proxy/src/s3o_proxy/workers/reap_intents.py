@@ -4,7 +4,8 @@ An intent is deleted by the very transaction that commits its write. So an inten
 told that it was, and its bytes go to the cleanup queue. It is never promoted; nothing that was deleted can come back through here.
 
 A lease that ended says that its owner is dead, unless nobody could renew any: while the database was away, or this machine slept. So
-a process takes nobody for dead before its own lease has lasted for as long as any: the living have renewed theirs by then.
+a process takes nobody for dead before it has renewed its own with ease for as long as a lease lasts: by then the living have renewed
+theirs.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class ReapIntents:
     async def run_once(self) -> Report:
         settled = await self._forsaken.settle_all()
         reaped = 0
-        if self._lease.unbroken_ms() >= LEASE_MS:
+        if self._lease.steady_ms() >= LEASE_MS:
             reaped = await self._metadata.reap_intents(self._clock(), BATCH, self._instance)
         if settled or reaped:
             self._wake_cleanup()
