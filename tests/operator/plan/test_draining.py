@@ -58,7 +58,7 @@ class TestAnnotation:
         running = after(decide(backend(drain="t1")), state="Running")
         second = decide(backend(running, drain="t2"))
         assert (second.record["token"], second.must_latch, second.tokens) == ("t1", True, {"drain": "t2"})
-        assert [reason for reason, _ in second.notes] == ["DrainIsRunning"]
+        assert [reason for reason, _ in second.refused] == ["DrainIsRunning"]
 
     @pytest.mark.parametrize("state", ["Completed", "Cancelled", "Failed", "Cancelling"])
     def test_a_second_token_after_the_end_starts_anew(self, state: str) -> None:
@@ -117,7 +117,7 @@ class TestSpec:
         running = after(decide(backend(), "Draining"), state="Running")
         cancel = decide(backend(running, drain="cancel"), "Draining")
         assert (asked(cancel), cancel.tokens) == (("Spec", "spec-1", "Running"), {"drain": "cancel"})
-        assert [reason for reason, _ in cancel.notes] == ["DrainNotCancelled"]
+        assert [reason for reason, _ in cancel.refused] == ["DrainNotCancelled"]
         assert asked(decide(backend(running, drain="t9"), "Draining")) == ("Spec", "spec-1", "Running")
 
     def test_what_failed_is_not_begun_in_a_circle(self) -> None:
@@ -143,7 +143,7 @@ class TestDeletion:
         running = after(decide(backend(), deleting=True), state="Running")
         cancel = decide(backend(running, drain="cancel"), deleting=True)
         assert asked(cancel) == ("Deletion", "deletion", "Running")
-        assert cancel.notes
+        assert cancel.refused == (("DrainNotCancelled", "the drain (token deletion) goes on: a deletion cannot be undone"),)
 
     def test_it_begins_anew_after_a_cancel(self) -> None:
         cancelling = after(decide(backend(after(decide(backend(drain="t1")), state="Running"), drain="cancel")))

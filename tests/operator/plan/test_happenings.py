@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import pytest
 from tests.operator.plan.test_planner import KEY, served
 from tests.support import resources
+from tests.support.planned import World, fleet, sb, vb
 
 from s3o_operator.apply.announce import build_event
-from s3o_operator.plan.actions import MintToken, NewKey, RotateKey, SetStatus, WriteKeys
-from s3o_operator.plan.happenings import happenings
+from s3o_operator.plan.actions import Latch, MintToken, NewKey, Release, RotateKey, SetStatus, WriteKeys
+from s3o_operator.plan.happenings import Happening, concerned, happenings
 from s3o_operator.plan.observed import Object, Ref, ref_of
 from s3o_operator.plan.registry import CredentialRef
 
@@ -93,3 +94,91 @@ def test_an_event_is_short_enough_for_the_api_server() -> None:
     (one,) = happenings(SetStatus(ref_of(long), "uid", status), {ref_of(long): long}, NOW)
     event = build_event(one, "i" * 300, datetime.now(UTC))
     assert (len(event["metadata"]["name"]) <= 253, len(event["note"]), len(event["reportingInstance"])) == (True, 1000, 128)
+
+
+def told_by(world: World) -> list[Happening]:
+    """By what is neither a report nor about keys, until there is nothing to do; as the reconciler looks: before each plan."""
+    found: list[Happening] = []
+    for _ in range(30):
+        planned = world.planned(world.observed())
+        before = {ref: world.resources[ref] for action in planned.actions for ref in concerned(action) if ref in world.resources}
+        done = world.carry_out(planned, lambda action: None)
+        found += [one for action in done if isinstance(action, Latch | Release) for one in happenings(action, before, NOW)]
+        if not done:
+            return found
+    raise AssertionError("no end")
+
+
+class TestWhatIsNotDone:
+    def test_a_second_drain_is_refused_once(self) -> None:
+        world = fleet()
+        world.annotate(sb("one"), drain="t1")
+        assert told_by(world) == []
+        world.annotate(sb("one"), drain="t2")
+        (refused,) = told_by(world)
+        assert (refused.kind, refused.reason) == ("Warning", "DrainIsRunning")
+        assert refused.note == "a drain is under way already (token t1); t2 starts no other"
+        assert refused.regarding["uid"] == world.resources[sb("one")]["metadata"]["uid"]
+        assert told_by(world) == []
+
+    def test_a_cancel_that_is_overruled_is_told_once_for_each_drain(self) -> None:
+        world = fleet()
+        world.edit(sb("one"), state="Draining")
+        world.settle()
+        world.annotate(sb("one"), drain="cancel")
+        (first,) = told_by(world)
+        assert (first.reason, first.note) == (
+            "DrainNotCancelled",
+            "the drain (token spec-2) goes on: spec.state is Draining, and wins over the annotation",
+        )
+        assert told_by(world) == []
+        world.edit(sb("one"), state="Active")
+        world.annotate(sb("one"), drain=None)
+        world.settle()
+        world.annotate(sb("one"), drain="t3")
+        world.settle()
+        world.edit(sb("one"), state="Draining")
+        world.annotate(sb("one"), drain="cancel")
+        (second,) = told_by(world)
+        assert second.note == "the drain (token t3) goes on: spec.state is Draining, and wins over the annotation"
+        assert first.mark != second.mark
+
+
+class TestForce:
+    def test_what_a_backend_leaves_behind_is_told_once(self) -> None:
+        world = fleet()
+        usage = {"objectCount": 281, "size": "852Ki", "updatedAt": NOW}
+        world.resources[sb("one")] |= {"status": world.status(sb("one")) | {"usage": usage}}
+        world.annotate(sb("one"), force_delete="one")
+        world.delete(sb("one"))
+        (left,) = told_by(world)
+        assert (left.kind, left.reason) == ("Warning", "ForceDeleted")
+        assert left.note == (
+            f"deleted by force: what was stored (281 objects, 852Ki, as counted at {NOW}) stays in bucket data at https://one.example.com, "
+            "and is not served until there is a StorageBackend with backendName one again"
+        )
+        assert told_by(world) == []
+
+    def test_a_bucket_that_nobody_counted(self) -> None:
+        world = fleet()
+        world.annotate(vb("photos"), force_delete="photos")
+        world.delete(vb("photos"))
+        (left,) = told_by(world)
+        assert "what was stored (not yet counted) stays in its backends" in left.note
+
+    def test_a_deletion_by_the_policy_leaves_nothing_to_be_told(self) -> None:
+        world = fleet()
+        world.edit(sb("one"), deletionPolicy="Retain")
+        world.settle()
+        world.delete(sb("one"))
+        assert told_by(world) == []
+        assert not world.is_there(sb("one"))
+
+    def test_whoever_tells_it_again_tells_the_same(self) -> None:
+        resource = served(resources.backend("one"))
+        ref = ref_of(resource)
+        release = Release(ref, resource["metadata"]["uid"], "ForceDeleted")
+        (first,) = happenings(release, {ref: resource}, NOW)
+        (again,) = happenings(release, {ref: resource}, "2026-11-21T10:00:07Z")
+        assert first == again
+        assert happenings(release, {}, NOW) == []

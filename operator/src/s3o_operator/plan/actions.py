@@ -50,13 +50,15 @@ class WriteKeys:
 class Latch:
     """Note in the status that something is about to be done, before it is. What follows from it is planned afterwards.
 
-    `status`: the whole of it, as it stands there but for the note. `why`: what was asked for.
+    `status`: the whole of it, as it stands there but for the note. `why`: what was asked for. `refused`: what was asked for as well and is
+    not done, as (reason, sentence).
     """
 
     ref: Ref
     uid: str
     status: Object = field(repr=False)
     why: str
+    refused: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,7 @@ def _asked_of_proxies(action: StartOperation | CancelOperation | ForgetBackend) 
 
 def _written(action: Latch | MintToken | Protect | Release | Ensure | HandOver | Delete) -> str:
     match action:
-        case Latch(ref, _, _, why):
+        case Latch(ref, why=why):
             return f"latch {ref}: {why}"
         case MintToken(_, secret, why):
             return f"mint the token in {secret}: {why}"

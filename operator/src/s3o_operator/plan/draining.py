@@ -29,30 +29,30 @@ _DELETION = "deletion"
 
 @dataclass(frozen=True)
 class Decision:
-    """`record`: empty when no drain was ever asked for. `notes`: what was asked for and is not done, as (reason, sentence)."""
+    """`record`: empty when no drain was ever asked for. `refused`: what was asked for and is not done, as (reason, sentence)."""
 
     record: Object
     tokens: Object
     must_latch: bool
-    notes: tuple[tuple[str, str], ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
 
 
 def decide_drain(resource: Object, state: str, *, deleting: bool, operations: Sequence[Object] | None) -> Decision:
     """`state`: of the spec. `deleting`: it is being deleted, and is to be drained for it."""
     before = (resource.get("status") or {}).get("drain") or _adopted(resource, operations)
-    notes: list[tuple[str, str]] = []
+    refused: list[tuple[str, str]] = []
     if deleting:
         record = _by_deletion(resource, before)
     elif state == "Draining":
         record = _by_spec(resource, before)
     else:
-        record = _by_annotation(resource, before, notes)
+        record = _by_annotation(resource, before, refused)
     if (deleting or state == "Draining") and (request := request_of(resource, DRAIN)) and request.is_new and request.token == CANCEL:
-        why = "a deletion is not undone" if deleting else "spec.state is Draining, and wins over the annotation"
-        notes.append(("DrainNotCancelled", why))
+        why = "a deletion cannot be undone" if deleting else "spec.state is Draining, and wins over the annotation"
+        refused.append(("DrainNotCancelled", f"the drain (token {record['token']}) goes on: {why}"))
     tokens = latched(resource, [DRAIN])
     must_latch = record != before or (tokens != last_handled(resource) and not is_first_sight(resource))
-    return Decision(record, tokens, must_latch, tuple(notes) if must_latch else ())
+    return Decision(record, tokens, must_latch, tuple(refused) if must_latch else ())
 
 
 def _by_deletion(resource: Object, before: Object) -> Object:
@@ -75,7 +75,7 @@ def _again(resource: Object, before: Object, trigger: str, base: str) -> Object:
     return new_record("Drain", trigger, unused_token("Drain", base, entries))
 
 
-def _by_annotation(resource: Object, before: Object, notes: list[tuple[str, str]]) -> Object:
+def _by_annotation(resource: Object, before: Object, refused: list[tuple[str, str]]) -> Object:
     state, trigger = before.get("state"), before.get("trigger")
     if trigger in ("Spec", "Deletion") and state in HOLDING:
         before = before | {"state": CANCELLING}
@@ -88,7 +88,7 @@ def _by_annotation(resource: Object, before: Object, notes: list[tuple[str, str]
         over = {FAILED: CANCELLED} | dict.fromkeys(HOLDING, CANCELLING)
         return before | {"state": over[before["state"]]} if before.get("state") in over else before
     if before.get("state") in ACTIVE:
-        notes.append(("DrainIsRunning", f"a drain is under way already (token {before['token']}); {request.token} starts no other"))
+        refused.append(("DrainIsRunning", f"a drain is under way already (token {before['token']}); {request.token} starts no other"))
         return before
     return new_record("Drain", "Annotation", request.token)
 

@@ -20,6 +20,7 @@ class Fate:
     """`served`: it stays in the configuration. `takes_new`: for a backend, new objects may be put there.
 
     `latch`: why the status must say what `report` holds before anything is done; empty when it does. `report`: parts of the status.
+    `refused`: what was asked for beside that, and is not done, as (reason, sentence).
     `actions`: what is asked of the proxies; of what is no longer served, when none of them serves it. `leaves`: it may go then; with
     `at_once` it may go now. `waits`: there is progress to look at.
     """
@@ -33,7 +34,7 @@ class Fate:
     removal: Removal | None = None
     leaves: bool = False
     waits: bool = False
-    notes: tuple[tuple[str, str], ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
 
     @property
     def at_once(self) -> bool:
@@ -61,7 +62,7 @@ def backend_fate(resource: Object, model: StorageBackend | None, around: Surroun
         report["operations"] = entries_with(report.get("operations") or [], "Drain", decision.record)
         latch = f"drain {decision.record['state']} ({decision.record['token']})" if decision.record else "drain"
         held = is_held(decision.record) or model.spec.state != "Active"
-        return Fate(resource, takes_new=not held, latch=latch, report=report, removal=removal, notes=decision.notes)
+        return Fate(resource, takes_new=not held, latch=latch, report=report, removal=removal, refused=decision.refused)
     carried = carry("Drain", decision.record, subject, operations)
     report = _carried(resource, "Drain", "drain", carried) | _tokens(decision.tokens)
     held = is_held(carried.record) or model.spec.state != "Active" or removal is not None

@@ -1,4 +1,5 @@
-"""What is worth telling once, as an Event: a condition that became what somebody wants to hear of, and a secret that was made.
+"""What is worth telling once, as an Event: a condition that became what somebody wants to hear of, a secret that was made, what was asked
+for and is not done, and what a deletion by force left behind.
 
 A status says what is; an Event says that it came about. So there is one per transition, named after it: whoever tells it again, after a
 crash or as another leader, tells the same.
@@ -9,8 +10,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from s3o_operator.plan.actions import Action, ForgetKeys, KeyChange, MintToken, NewKey, RotateKey, SetStatus, WriteKeys
+from s3o_operator.plan.actions import (
+    Action,
+    ForgetKeys,
+    KeyChange,
+    Latch,
+    MintToken,
+    NewKey,
+    Release,
+    RotateKey,
+    SetStatus,
+    WriteKeys,
+)
 from s3o_operator.plan.observed import Object, Ref
+from s3o_operator.plan.removal import FORCED
+from s3o_operator.plan.standing import wanted_name
 
 NORMAL, WARNING = "Normal", "Warning"
 
@@ -45,7 +59,7 @@ class Happening:
 def concerned(action: Action) -> list[Ref]:
     """Whose state before an action `happenings` must know."""
     match action:
-        case SetStatus(ref=ref):
+        case SetStatus(ref=ref) | Latch(ref=ref) | Release(ref=ref):
             return [ref]
         case WriteKeys(changes=changes):
             return [_bucket_of(change) for change in changes]
@@ -57,6 +71,11 @@ def happenings(action: Action, before: Mapping[Ref, Object], now: str) -> list[H
     match action:
         case SetStatus(ref=ref, status=status) if ref in before:
             return _transitions(before[ref], status)
+        case Latch(ref=ref, refused=refused) if ref in before:
+            # Latched once, and so told once. The sentence names the tokens, and so tells it from another.
+            return [Happening(_regarding(before[ref]), WARNING, reason, sentence, sentence) for reason, sentence in refused]
+        case Release(ref=ref, why=why) if ref in before and why == FORCED:
+            return [Happening(_regarding(before[ref]), WARNING, FORCED, _left_behind(before[ref]), FORCED)]
         case MintToken(owner, secret, why):
             return [Happening(_regarding(owner), NORMAL, "AdminTokenMinted", f"the token in {secret} was {why}", now)]
         case WriteKeys(changes=changes):
@@ -75,6 +94,22 @@ def _key_changed(change: KeyChange, bucket: Object, now: str) -> Happening:
             return Happening(regarding, NORMAL, "KeyRotated", note, f"{name} {rotation}")
         case ForgetKeys():
             return Happening(regarding, NORMAL, "KeyRevoked", f"the key before of credential {name} works no more", f"{name} {now}")
+
+
+def _left_behind(resource: Object) -> str:
+    """By what its status said last: nobody counts it any more."""
+    name, usage = wanted_name(resource), (resource.get("status") or {}).get("usage")
+    if resource["kind"] == "StorageBackend":
+        spec = resource.get("spec") or {}
+        place, again = f"bucket {spec.get('bucket')} at {spec.get('endpoint')}", f"StorageBackend with backendName {name}"
+    else:
+        place, again = "its backends", f"VirtualBucket with bucketName {name}"
+    left = f"what was stored ({_counted(usage)}) stays in {place}"
+    return f"deleted by force: {left}, and is not served until there is a {again} again"
+
+
+def _counted(usage: Object | None) -> str:
+    return f"{usage['objectCount']} objects, {usage['size']}, as counted at {usage['updatedAt']}" if usage else "not yet counted"
 
 
 def _bucket_of(change: KeyChange) -> Ref:

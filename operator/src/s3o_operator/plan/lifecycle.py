@@ -37,7 +37,7 @@ class Fates:
     def latches(self) -> list[Latch]:
         """The rest of the status stays as it stands there."""
         return [
-            Latch(ref, fate.resource["metadata"]["uid"], (fate.resource.get("status") or {}) | fate.report, fate.latch)
+            Latch(ref, fate.resource["metadata"]["uid"], (fate.resource.get("status") or {}) | fate.report, fate.latch, fate.refused)
             for ref, fate in sorted(self.by_ref.items())
             if fate.latch
         ]

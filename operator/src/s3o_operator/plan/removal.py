@@ -15,10 +15,10 @@ from s3o_operator.plan.observed import Object
 
 BACKEND_FINALIZER = f"{GROUP}/backend-protection"
 BUCKET_FINALIZER = f"{GROUP}/bucket-protection"
-ORCHESTRATOR_FINALIZER = f"{GROUP}/orchestrator-protection"
-FINALIZERS = {"StorageBackend": BACKEND_FINALIZER, "VirtualBucket": BUCKET_FINALIZER, "S3Orchestrator": ORCHESTRATOR_FINALIZER}
+FINALIZERS = {"StorageBackend": BACKEND_FINALIZER, "VirtualBucket": BUCKET_FINALIZER}
 FORCE_DELETE = f"{GROUP}/force-delete"
 CONFIRM_PURGE = f"{GROUP}/confirm-purge"
+FORCED = "ForceDeleted"
 
 How = Literal["Now", "Retain", "Drain", "Purge", "Blocked"]
 
@@ -52,7 +52,7 @@ def removal_of(resource: Object, name: str, policy: str | None, around: Surround
     """`name`: what an annotation must repeat. `policy`: None when the resource cannot be read."""
     annotations = resource["metadata"].get("annotations") or {}
     if annotations.get(FORCE_DELETE) == name:
-        return Removal("Now", "ForceDeleted", f"the annotation {FORCE_DELETE} asks for it")
+        return Removal("Now", FORCED, f"the annotation {FORCE_DELETE} asks for it")
     if around.orchestrator_gone:
         return Removal("Now", "OrchestratorGone", "its S3Orchestrator is gone, or going")
     if policy is None:
