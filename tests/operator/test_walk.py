@@ -2,6 +2,19 @@
 
 S3O_WALK_STEPS and S3O_WALK_SEED make another walk of it. What it found once is found again by its seed only as far as processes and
 threads keep their pace; the operator's log and the last steps are printed with a failure.
+
+| invariant of an operator | where it is held |
+|---|---|
+| convergence: trouble ends in rest | `rest` |
+| idempotence: nothing is written twice | `assert_a_restart_writes_nothing` |
+| path independence: how it came about does not show | `assert_a_fresh_operator_makes_the_same` |
+| roll-back: an old spec restores the old state | `test_fleet.py`, and edits to and fro here |
+| a crash at any write | `apply/test_apply.py`, `test_rotation.py`, and kills here |
+| stale and lost news | `test_adversity.py`, and faults here |
+| deletion ends, or says why it does not | `assert_reports_tell_the_truth`, `test_adversity.py` |
+| one key for a credential, whoever dies | `Walk.look` |
+| what is not ours is not touched | `Walk.look` |
+| whatever a schema accepts harms nobody else | `test_fuzz.py` |
 """
 
 from __future__ import annotations

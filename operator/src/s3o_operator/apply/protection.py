@@ -1,9 +1,11 @@
-"""Our finalizers, put on and taken off: always on what was read just now, since a cache may show a namesake that is long gone."""
+"""Our finalizers, put on and taken off of exactly one version of exactly one object: a cache may show a namesake that is long gone."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from s3o_operator.kube.client import Kube
-from s3o_operator.kube.errors import Gone
+from s3o_operator.kube.errors import Conflict, Gone
 from s3o_operator.observe.cache import Cache
 from s3o_operator.plan.actions import Protect, Release
 from s3o_operator.plan.observed import Object, Ref
@@ -12,10 +14,19 @@ from s3o_operator.plan.removal import FINALIZERS, is_leaving, is_protected
 
 async def protect(action: Protect, kube: Kube, cache: Cache) -> None:
     """Raises Conflict when it changed meanwhile."""
-    live = await read_live(action.ref, action.uid, kube, cache)
+    seen = cache.get(action.ref)
+    if seen is not None and seen["metadata"]["uid"] == action.uid:
+        with suppress(Conflict, Gone):  # then the cache was behind
+            await _put_on(seen, kube, cache)
+            return
+    if (live := await read_live(action.ref, action.uid, kube, cache)) is not None:
+        await _put_on(live, kube, cache)
+
+
+async def _put_on(read: Object, kube: Kube, cache: Cache) -> None:
     # What is being deleted takes no new finalizer: it was never served, and may go.
-    if live is not None and not is_leaving(live) and not is_protected(live):
-        cache.put(await kube.set_finalizers(live, [*_finalizers(live), FINALIZERS[action.ref.kind]]))
+    if not is_leaving(read) and not is_protected(read):
+        cache.put(await kube.set_finalizers(read, [*_finalizers(read), FINALIZERS[read["kind"]]]))
 
 
 async def release(action: Release, kube: Kube, cache: Cache) -> None:
