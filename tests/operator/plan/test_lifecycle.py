@@ -171,6 +171,8 @@ class TestDrain:
         world.delete(Ref("Secret", "default", "backend-keys"))
         world.settle()
         assert takes_new(world, "one") is False
+        assert world.condition(sb("one"), "Accepted") == ("True", "SecretGone")
+        assert world.condition(sb("one"), "Ready") == ("True", "Draining")
 
     def test_progress_is_looked_at_only_while_there_is_some(self) -> None:
         world = fleet()

@@ -181,3 +181,18 @@ def test_scaled_to_none_is_as_wanted() -> None:
     assert condition(status, "Ready")[:2] == ("True", "ScaledToZero")
     assert (condition(status, "Stalled")[0], condition(status, "Reconciling")[0], condition(status, "Degraded")[0]) == ("False",) * 3
     assert condition(seen.buckets[0]["status"], "Ready")[:2] == ("False", "WaitingForProxies")
+
+
+def test_a_backend_whose_secret_is_gone_says_so_until_it_is_back() -> None:
+    """It is served as before: what lies there must stay readable."""
+    seen = settled()
+    gone = carried_out(replace(seen, secrets=tuple(one for one in seen.secrets if one["metadata"]["name"] != "backend-keys")))
+    status = gone.backends[0]["status"]
+    message = "Secret default/backend-keys does not exist: what was read of it before is used; make it again"
+    assert condition(status, "Accepted") == ("True", "SecretGone", message)
+    assert condition(status, "Ready") == condition(seen.backends[0]["status"], "Ready")
+    assert (status["phase"], condition(status, "Stalled")[0]) == ("Ready", "False")
+    assert condition(gone.buckets[0]["status"], "Accepted") == ("True", "Accepted", "")
+    assert not plan(gone).actions
+    back = carried_out(replace(gone, secrets=seen.secrets))
+    assert condition(back.backends[0]["status"], "Accepted") == ("True", "Accepted", "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from s3o_crds.compile import Compilation, Rejection
@@ -52,7 +52,7 @@ def statuses(observed: Observed, reading: Reading, findings: Findings) -> Iterat
             fate = findings.fates.get(ref, Fate(resource))
             verdict = fated(fate, _verdict(ref, resource, model, since, observed, reading, findings, fleet, sync))
             counts[ref.kind].append(verdict.ready)
-            status = _part_status(resource, model, since, verdict, observed, findings, fate)
+            status = _part_status(resource, model, since, verdict, observed, findings, fate, sync.secrets_gone(model))
             parts.append(SetStatus(ref, resource["metadata"]["uid"], status))
     orchestrator = observed.orchestrator
     if orchestrator is not None:
@@ -118,9 +118,11 @@ def _part_status(
     observed: Observed,
     findings: Findings,
     fate: Fate,
+    gone: Sequence[Ref],
 ) -> Object:
     told = tell(fate, verdict, observed)
     beside = backend_facts(model.backend_name, observed) if since and isinstance(model, StorageBackend) else []
+    beside += [_served_without(gone)] if gone and verdict.accepted else []
     beside += invalid_triggers(resource, generated) if (generated := findings.generated.get(ref_of(resource))) is not None else []
     status: Object = {
         "observedGeneration": resource["metadata"]["generation"],
@@ -143,6 +145,12 @@ def _part_status(
             status |= {"secretName": generated[0].secret.name, "credentials": reported(generated, observed.now)} if generated else {}
     usage = _part_usage(model, (resource.get("status") or {}).get("usage"), observed)
     return status | ({"usage": usage} if usage else {}) | told.parts
+
+
+def _served_without(gone: Sequence[Ref]) -> Fact:
+    """What lies on a backend stays readable when its Secret is gone; that is no reason to be less ready, and one to be told."""
+    named = " and ".join(map(str, gone))
+    return Fact("Accepted", True, "SecretGone", f"{named} does not exist: what was read of it before is used; make it again")
 
 
 def _part_usage(model: StorageBackend | VirtualBucket | None, before: Object | None, observed: Observed) -> Object | None:

@@ -43,6 +43,7 @@ class Sync:
     def __init__(self, observed: Observed, compilation: Compilation | None) -> None:
         self.config: FleetConfig | None = compilation.config if compilation else None
         self._values: Mapping[str, str] = compilation.secret_values if compilation else {}
+        self._held = compilation.held if compilation else frozenset()
         self._ready = proxies(observed.pods, observed.contacts)
         token = admin_token_in(observed.live.get(Ref("Secret", observed.key.namespace, admin_name(observed.key))))
         self._digest_key = token.encode()
@@ -108,6 +109,12 @@ class Sync:
         if said := _refusals(behind):
             return waiting("ConfigRefused", f"{summary}; {said}")
         return waiting("Propagating", summary)
+
+    def secrets_gone(self, model: StorageBackend | VirtualBucket | None) -> list[Ref]:
+        """Secrets that are no more, though proxies are given what was read of them."""
+        given = self._given_of(model)
+        named = {text for text in _texts(given.model_dump(mode="json")) if text in self._held} if given is not None else set()
+        return sorted({Ref("Secret", *ref.split("/")[:2]) for ref in named})
 
     def is_behind(self, resource: Object, model: StorageBackend | VirtualBucket) -> bool:
         """Whether a ready proxy may not know the resource as it is now. Without any, nobody is."""
