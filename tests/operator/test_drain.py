@@ -14,6 +14,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from tests.support import resources
+from tests.support.events import has_told
 from tests.support.operators import Namespace, Object, Operators, condition
 from tests.support.seaweedfs import Endpoint, SeaweedFS
 from tests.support.serving import ServingPod
@@ -165,9 +166,12 @@ def test_without_room_it_stalls_and_a_backend_more_lets_it_go_on(fleet: Fleet) -
 def test_a_namesake_of_a_drained_backend_is_open(fleet: Fleet) -> None:
     fleet.namespace.patch("StorageBackend", "one", {"spec": {"state": "Draining"}})
     fleet.becomes("one", "Drained", "True", "Drained")
+    fleet.annotate("one", drain="cancel")
+    assert "spec.state is Draining" in has_told(fleet.namespace, "StorageBackend", "DrainNotCancelled")["note"]
     fleet.annotate("one", force_delete="one")
     fleet.namespace.delete("StorageBackend", "one")
     fleet.namespace.eventually("StorageBackend", "one", lambda found: found is None, LONG_S)
+    assert "stays in bucket" in has_told(fleet.namespace, "StorageBackend", "ForceDeleted")["note"]
     fleet.namespace.cluster.apply(backend_at("one", fleet.places[0], order=1), fleet.namespace.name)
     fleet.is_in_phase("one", "Ready")
     # By the database itself, not only by the configuration: it stands first, and so objects lie there, once the proxy has looked.

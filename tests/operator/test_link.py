@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.support import resources
+from tests.support.events import events, has_told
 from tests.support.operators import Namespace, Object, Operators, condition
 from tests.support.seaweedfs import Endpoint, SeaweedFS
 from tests.support.serving import ServingPod
@@ -50,22 +51,6 @@ def pod(namespace: Namespace, tmp_path: Path) -> Iterator[ServingPod]:
     made = ServingPod(namespace, tmp_path)
     yield made
     made.end()
-
-
-def events(namespace: Namespace) -> list[Object]:
-    url = f"/apis/events.k8s.io/v1/namespaces/{namespace.name}/events"
-    found: list[Object] = namespace.cluster.api.get(url).raise_for_status().json()["items"]
-    return found
-
-
-def has_told(namespace: Namespace, kind: str, reason: str) -> Object:
-    """The event, when it is there."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if found := [one for one in events(namespace) if (one["regarding"]["kind"], one["reason"]) == (kind, reason)]:
-            return found[0]
-        time.sleep(0.05)  # an API server is asked, not waited for
-    raise AssertionError(f"nobody told {reason} of a {kind}: {[(one['regarding']['kind'], one['reason']) for one in events(namespace)]}")
 
 
 def token_of(namespace: Namespace) -> str:
