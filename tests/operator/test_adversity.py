@@ -198,14 +198,14 @@ def test_a_right_that_is_taken_away_is_reported_and_given_back_is_used(fleet: Fl
     settled(fleet, S3O_RESYNC_SECONDS=RESYNC_S)
     bind(fleet.namespace, rules_without(fleet.namespace.cluster, "configmaps", {"create", "patch"}))
     fleet.namespace.delete("ConfigMap", "photos")
-    stalled = fleet.namespace.eventually("S3Orchestrator", "main", lambda found: condition(found, "Stalled") == ("True", "ApplyFailed"))
+    stalled = fleet.namespace.eventually("VirtualBucket", "photos", lambda found: condition(found, "Stalled") == ("True", "ApplyFailed"))
     assert "configmaps" in json.dumps(stalled["status"]["conditions"])
     # The others are looked after meanwhile.
     fleet.namespace.delete("Secret", "photos")
     fleet.namespace.eventually("Secret", "photos", lambda found: found is not None)
     bind(fleet.namespace, rules_without(fleet.namespace.cluster, "none", set()))
     fleet.namespace.eventually("ConfigMap", "photos", lambda found: found is not None, within_s=40)
-    fleet.namespace.eventually("S3Orchestrator", "main", lambda found: condition(found, "Stalled")[0] == "False", within_s=40)
+    fleet.namespace.eventually("VirtualBucket", "photos", lambda found: condition(found, "Stalled")[0] == "False", within_s=40)
 
 
 def rules_without(cluster: Cluster, resource: str, verbs: set[str]) -> list[Object]:
@@ -278,6 +278,7 @@ def test_an_old_list_after_a_restart_harms_nothing_that_is_new(fleet: Fleet) -> 
     fleet.namespace.delete("VirtualBucket", "music")
     collect_garbage(fleet.namespace)
     fleet.namespace.delete("VirtualBucket", "photos")
+    fleet.namespace.eventually("VirtualBucket", "photos", lambda found: found is None)
     fleet.namespace.create(bucket("photos"))
     fleet.until_ready("photos")
     operator.kill()
