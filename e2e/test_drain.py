@@ -154,12 +154,11 @@ def test_by_spec_cancelled_half_way_and_begun_anew_with_the_database_killed(fill
 
 
 def test_without_room_it_says_both_figures_and_a_backend_more_lets_it_go_on(filled: Kubectl) -> None:
-    for name in ("one", "two"):
-        # As much as they hold, and room for hardly one object more; every pod knows it before the drain begins.
-        most = max(200, bytes_on(filled, name))
-        filled.run("patch", f"sb/{name}", "--type=merge", f"--patch={json.dumps({'spec': {'quota': {'bytes': most}}})}")
-    for name in ("one", "two"):
-        limit = filled.get("sb", name)["spec"]["quota"]["bytes"]
+    # As much as they hold, and room for hardly one object more; every pod knows it before the drain begins. The second is empty by now.
+    limits = {"one": max(200, bytes_on(filled, "one")), "two": 200}
+    for name, limit in limits.items():
+        filled.run("patch", f"sb/{name}", "--type=merge", f"--patch={json.dumps({'spec': {'quota': {'bytes': limit}}})}")
+    for name, limit in limits.items():
         filled.wait_for(f"jsonpath={{.status.usage.bytesLimit}}={limit}", f"sb/{name}", timeout_s=240)
     filled.run("patch", "sb/three", "--type=merge", '--patch={"spec": {"state": "Draining"}}')
     filled.wait_for("condition=Stalled", "sb/three", timeout_s=180)
