@@ -21,8 +21,9 @@ def decide(namespace: Namespace, replicas: int) -> None:
 
 
 def history(namespace: Namespace) -> list[int]:
-    """Every value that the replicas ever had, in order: an API server keeps all versions for a while."""
-    query = {"watch": "1", "resourceVersion": "1", "fieldSelector": "metadata.name=main-proxy", "timeoutSeconds": "1"}
+    """Every value that the replicas ever had, in order: an API server keeps all versions for five minutes, longer than a test."""
+    born = namespace.cluster.api.get(f"/api/v1/namespaces/{namespace.name}").raise_for_status().json()["metadata"]["resourceVersion"]
+    query = {"watch": "1", "resourceVersion": born, "fieldSelector": "metadata.name=main-proxy", "timeoutSeconds": "1"}
     events = namespace.cluster.api.get(namespace.path("Deployment"), params=query).raise_for_status().text.splitlines()
     return [replicas for replicas, _ in groupby(json.loads(event)["object"]["spec"]["replicas"] for event in events)]
 
