@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
 from tests.operator.fleet.test_client import TOKEN, Handler, hangs, pod, says
 from tests.support import resources
+from tests.support.manifests import self_signed_certificate
 
 from s3o_operator.fleet.client import AdminClient
 from s3o_operator.fleet.watch import FleetWatch, Pace
@@ -52,16 +56,20 @@ class World:
         own = {"namespace": "default", "uid": f"uid-of-{name}", "resourceVersion": str(self.version)}
         self.cache.put({**document, "metadata": {**document["metadata"], **own}})
 
-    def write(self, generation: int) -> None:
-        """A configuration of this number."""
-        document = _secret("main-config", {})
+    def write(self, generation: int, certificate: str = "") -> None:
+        """A configuration of this number, for pods that serve https with `certificate`."""
+        tls = {"tls": {"certificate": "default/some/tls.crt", "privateKey": "default/some/tls.key"}} if certificate else {}
+        values = {"default/some/tls.crt": certificate}
+        files = {"config.json": {"name": "main", "server": tls, "backends": [], "buckets": []}, "secrets.json": values}
+        document = _secret("main-config", {name: json.dumps(content) for name, content in files.items()})
         document["metadata"]["annotations"] = {GENERATION: str(generation), DIGEST: f"digest-{generation}"}
         self.put(document)
 
-    async def add_pod(self, name: str, handler: Handler) -> None:
-        url = await self._stack.enter_async_context(pod(_answering(handler)))
+    async def add_pod(self, name: str, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
+        url = await self._stack.enter_async_context(pod(_answering(handler), tls))
         labels = {"app.kubernetes.io/instance": "main", "app.kubernetes.io/component": "proxy"}
-        container = {"name": "proxy", "ports": [{"name": "s3", "containerPort": urlsplit(url).port}]}
+        container: Object = {"name": "proxy", "ports": [{"name": "s3", "containerPort": urlsplit(url).port}]}
+        container["readinessProbe"] = {"httpGet": {"scheme": "HTTPS" if tls else "HTTP"}}
         conditions = [{"type": "Ready", "status": "True"}]
         document: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}}
         document |= {"spec": {"nodeName": "n", "containers": [container]}}
@@ -232,3 +240,25 @@ async def test_a_backend_that_was_not_tried_yet_is_asked_about_soon(world: World
     await world.add_pod("p0", says(200, {"generation": 1, "digest": "digest-1", "backends": {"one": untried}}))
     world.watch.look(KEY)
     assert await world.watch.visit(KEY) == pytest.approx(Pace().soon_s * Pace().growth)
+
+
+async def test_over_https_pods_are_known_by_the_certificate_that_they_mount(world: World, tmp_path: Path) -> None:
+    """Whoever made it: the spec names no Secret here, as it does not when cert-manager issues the certificate."""
+    certificate, private_key = self_signed_certificate(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, private_key)
+    await world.add_pod("p0", Pod(), tls)
+    world.watch.look(KEY)
+    await world.watch.visit(KEY)
+    assert "its certificate is not known" in world.contact("p0").error
+    world.write(1, certificate.read_text())
+    await world.watch.visit(KEY)
+    assert (world.contact("p0").report is None, world.contact("p0").error) == (False, "")
+    # Renewed: until the pod has seen the new one, it shows the old.
+    (tmp_path / "new").mkdir()
+    world.write(2, self_signed_certificate(tmp_path / "new")[0].read_text())
+    await world.watch.visit(KEY)
+    assert world.contact("p0").error == ""
+    world.write(3)
+    await world.watch.visit(KEY)
+    assert world.contact("p0").error == ""

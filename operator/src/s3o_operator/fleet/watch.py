@@ -8,7 +8,6 @@ pods say reaches a plan through what is observed, and a key is worked on when it
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import logging
 import random
@@ -24,6 +23,7 @@ from s3o_operator.plan.contacts import Contact, is_ready, read_report, url_of
 from s3o_operator.plan.manifests.admin import admin_token_in
 from s3o_operator.plan.manifests.config import DIGEST, GENERATION
 from s3o_operator.plan.manifests.labels import admin_name, config_name
+from s3o_operator.plan.manifests.mounted import read_back
 from s3o_operator.plan.observed import Key, Object, Ref
 from s3o_operator.queue import WorkQueue
 
@@ -77,6 +77,8 @@ class FleetWatch:
         self._due = WorkQueue(now)
         self._fleets: dict[Key, _Fleet] = {}
         self._certificates: dict[Key, tuple[bytes, ...]] = {}
+        self._looked_at: dict[Key, str] = {}
+        """The version of the configuration whose certificate is the first of them."""
 
     def contacts(self, key: Key) -> Mapping[str, Contact]:
         """By uid of the pod."""
@@ -132,6 +134,7 @@ class FleetWatch:
         if fleet is None or (not target.peers and not fleet.told):
             self._fleets.pop(key, None)
             self._certificates.pop(key, None)
+            self._looked_at.pop(key, None)
             return None
         if target != fleet.target:
             fleet.target, fleet.visits = target, 0
@@ -178,22 +181,23 @@ class FleetWatch:
             self._queue.add(key)
 
     def _target(self, key: Key) -> _Target:
-        orchestrator = self._cache.get(Ref("S3Orchestrator", *key))
-        if orchestrator is None:
+        if self._cache.get(Ref("S3Orchestrator", *key)) is None:
             return _Target()
         config = self._cache.get(Ref("Secret", key.namespace, config_name(key)))
         token = admin_token_in(self._cache.get(Ref("Secret", key.namespace, admin_name(key))))
         pods = [(pod, url) for pod in pods_of(self._cache, key) if (url := url_of(pod))] if token else []
-        certificates = self._known_certificates(key, orchestrator) if any(url.startswith("https:") for _, url in pods) else ()
+        certificates = self._known_certificates(key, config) if any(url.startswith("https:") for _, url in pods) else ()
         peers = {pod["metadata"]["uid"]: Peer(pod["metadata"]["name"], url, token, certificates) for pod, url in pods}
         return _Target(peers, frozenset(pod["metadata"]["uid"] for pod, _ in pods if is_ready(pod)), _written(config))
 
-    def _known_certificates(self, key: Key, orchestrator: Object) -> tuple[bytes, ...]:
+    def _known_certificates(self, key: Key, config: Object | None) -> tuple[bytes, ...]:
         """The one that pods are given now, and those that they were given before: they show it until they have seen the new one."""
-        name = str(((orchestrator["spec"].get("server") or {}).get("tls") or {}).get("secretName") or "")
-        known = self._certificates.get(key, ())
-        if (present := _fingerprint(self._cache.get(Ref("Secret", key.namespace, name)))) and present not in known[:1]:
-            known = self._certificates[key] = (present, *(one for one in known if one != present))[:_REMEMBERED_CERTIFICATES]
+        known, version = self._certificates.get(key, ()), str(((config or {}).get("metadata") or {}).get("resourceVersion", ""))
+        if version and self._looked_at.get(key) != version:
+            # Out of what pods mount, and not by what the spec says now: it may name a Secret that was refused.
+            mounted, self._looked_at[key] = read_back(config), version
+            if mounted and (present := _fingerprint(mounted.certificate)) and present not in known[:1]:
+                known = self._certificates[key] = (present, *(one for one in known if one != present))[:_REMEMBERED_CERTIFICATES]
         return known
 
 
@@ -217,11 +221,10 @@ def _written(config: Object | None) -> tuple[int, str]:
     return (int(generation), annotations.get(DIGEST, "")) if generation.isdecimal() else (0, "")
 
 
-def _fingerprint(secret: Object | None) -> bytes:
-    """sha256 of the first certificate in `tls.crt`, which is the server's own; empty when there is none that makes sense."""
+def _fingerprint(pem: str) -> bytes:
+    """sha256 of the first certificate, which is the server's own; empty when there is none that makes sense."""
     try:
-        text = base64.b64decode(((secret or {}).get("data") or {})["tls.crt"]).decode("ascii")
-        first = text[text.index(_BEGIN) : text.index(_END) + len(_END)]
+        first = pem[pem.index(_BEGIN) : pem.index(_END) + len(_END)]
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(first + "\n")).digest()
-    except (ValueError, KeyError):
+    except ValueError:
         return b""
