@@ -46,7 +46,7 @@ def new_keys(seen: Observed) -> list[NewKey]:
 
 
 def test_a_bucket_that_names_nobody_has_one_key_in_a_secret_of_its_own_name() -> None:
-    assert new_keys(observed(bucket())) == [NewKey(entry_of(), Ref("Secret", "default", "photos"), "uid-of-photos")]
+    assert new_keys(observed(bucket())) == [NewKey(entry_of(), Ref("Secret", "default", "photos"), "uid-of-photos", "photos")]
     made = secrets_made(observed(bucket(), entries={entry_of(): Entry(PAIR)}))
     shared = "[default]\naws_access_key_id = S3ONEW\naws_secret_access_key = new-secret\n"
     assert made == {"photos": {"AWS_ACCESS_KEY_ID": "S3ONEW", "AWS_SECRET_ACCESS_KEY": "new-secret", "credentials": shared}}

@@ -67,7 +67,7 @@ def test_of_what_is_gone_nothing_is_told() -> None:
 def test_keys_are_told_of_and_never_shown() -> None:
     credential = CredentialRef("default", "photos", "app", "SigV4")
     secret = Ref("Secret", "default", "photos")
-    action = WriteKeys(KEY, NOW, (NewKey(credential, secret, "uid"), RotateKey(credential, "t-1", "2026-11-21T11:00:00Z")))
+    action = WriteKeys(KEY, NOW, (NewKey(credential, secret, "uid", "photos"), RotateKey(credential, "t-1", "2026-11-21T11:00:00Z")))
     minted, rotated = happenings(action, {ref_of(BUCKET): BUCKET}, NOW)
     assert (minted.reason, minted.note) == ("KeyMinted", "credential app has a key")
     assert rotated.note == "credential app has a new key; the one before works until 2026-11-21T11:00:00Z"

@@ -5,19 +5,32 @@ from __future__ import annotations
 import asyncio
 import secrets
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
+from s3o_crds.layout import MOST_PARTS
 from s3o_operator.kube.client import Kube
 from s3o_operator.kube.errors import Gone
 from s3o_operator.kube.kinds import BY_NAME
 from s3o_operator.observe.cache import Cache
 from s3o_operator.plan.actions import ForgetKeys, KeyChange, MintToken, NewKey, RotateKey, WriteKeys
 from s3o_operator.plan.manifests.admin import admin_token_in, build_admin_secret
-from s3o_operator.plan.manifests.labels import CREDENTIAL, MANAGED_BY, MANAGER, controller_of, is_left_over, is_ours
+from s3o_operator.plan.manifests.labels import (
+    CREDENTIAL,
+    MANAGED_BY,
+    MANAGER,
+    config_name,
+    controller_of,
+    is_left_over,
+    is_ours,
+    part_name,
+)
+from s3o_operator.plan.manifests.mounted import read_back
 from s3o_operator.plan.observed import Key, Object, Ref
 from s3o_operator.plan.registry import REGISTRY_LABELS, CredentialRef, Entry, KeyPair, key_in, read_registry, shards_of, written
+from s3o_operator.plan.restoring import restorable
 
+_MARK = "S3O"
 _ID_ALPHABET = string.ascii_uppercase + "234567"
 _SECRET_ALPHABET = string.ascii_letters + string.digits
 _TOKEN_BYTES = 32
@@ -35,6 +48,8 @@ async def write_keys(action: WriteKeys, kube: Kube, cache: Cache) -> None:
     entries = read_registry(shards)
     missing = [change for change in action.changes if isinstance(change, NewKey) and change.credential not in entries]
     adopted = await _adoptable(missing, kube, cache)
+    if lost := [new for new in missing if new.credential not in adopted]:
+        adopted |= await _restorable(lost, key, kube)
     changed: dict[CredentialRef, Entry] = {}
     for change in action.changes:
         before = entries.get(change.credential)
@@ -83,6 +98,25 @@ async def _adoptable(missing: Sequence[NewKey], kube: Kube, cache: Cache) -> dic
     return found
 
 
+async def _restorable(lost: Sequence[NewKey], key: Key, kube: Kube) -> dict[CredentialRef, KeyPair]:
+    """The keys that proxies were given."""
+    head, *parts = [secret async for secret in _mounted_secrets(key, kube)] or [None]
+    mounted = read_back(head, [part for part in parts if part])
+    return restorable(lost, mounted) if mounted else {}
+
+
+async def _mounted_secrets(key: Key, kube: Kube) -> AsyncIterator[Object]:
+    """The head of the configuration, and its parts. Only such as we made."""
+    for name in (config_name(key), *(part_name(key, number) for number in range(1, MOST_PARTS + 1))):
+        try:
+            secret = await kube.get(Ref("Secret", key.namespace, name))
+        except Gone:
+            return
+        if not is_left_over(secret, Ref("S3Orchestrator", *key)):
+            return
+        yield secret
+
+
 async def mint_token(action: MintToken, kube: Kube, cache: Cache) -> None:
     """Raises Conflict when the Secret changed meanwhile. It is read live: pods that have its token would be shut out by a second one."""
     key = Key(action.secret.namespace, action.owner["metadata"]["name"])
@@ -106,8 +140,8 @@ async def _swap(there: Object | None, document: Object, kube: Kube) -> Object:
 
 
 def new_key(type_: str) -> KeyPair:
-    """A pair is shaped like those of AWS: 20 characters that begin with a mark of ours, and 40 without anything that needs quoting."""
+    """A pair is shaped like those of AWS: 20 characters, and 40 without anything that needs quoting. By its mark we know it again."""
     if type_ == "Token":
-        return KeyPair("", secrets.token_urlsafe(_TOKEN_BYTES))
-    access_key_id = "S3O" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(17))
+        return KeyPair("", _MARK + secrets.token_urlsafe(_TOKEN_BYTES))
+    access_key_id = _MARK + "".join(secrets.choice(_ID_ALPHABET) for _ in range(17))
     return KeyPair(access_key_id, "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(40)))

@@ -10,12 +10,13 @@ from s3o_operator.plan.registry import CredentialRef
 
 @dataclass(frozen=True)
 class NewKey:
-    """A credential that the registry does not know. `secret`: the application's, which may hold a key if the registry was lost; it is then
-    taken over from there. `owner`: uid of the VirtualBucket."""
+    """A credential that the registry does not know. If the registry was lost, `secret`, the application's, may hold the key, or else the
+    configuration, which knows the bucket as `bucket_name`; it is then taken over from there. `owner`: uid of the VirtualBucket."""
 
     credential: CredentialRef
     secret: Ref
     owner: str
+    bucket_name: str
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,7 @@ def _written(action: Latch | MintToken | Protect | Release | Ensure | HandOver |
 def _change(change: KeyChange) -> str:
     match change:
         case NewKey(credential, secret):
-            return f"new: {credential}, or what {secret} holds"
+            return f"new: {credential}, or what {secret} or the configuration holds"
         case RotateKey(credential, rotation, expires_at):
             return f"rotate: {credential} for {rotation}; the old one works until {expires_at}"
         case ForgetKeys(credential):

@@ -1,7 +1,7 @@
 """The credentials that the operator makes: which there are, in which Secret each stands for its application, and what the proxies are told.
 
-A key goes from the registry into the configuration and into the application's Secret, never the other way (but for one that is adopted:
-`plan.registry`). So both are copies, and what becomes of them can be mended.
+A key goes from the registry into the configuration and into the application's Secret, never the other way (but when the registry was lost:
+`apply.mint`). So both are copies, and what becomes of them can be mended.
 """
 
 from __future__ import annotations

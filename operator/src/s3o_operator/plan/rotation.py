@@ -21,6 +21,7 @@ from s3o_operator.plan.credentials import KEYS_PENDING, Credentials, Generated
 from s3o_operator.plan.observed import Object, Observed, Ref
 from s3o_operator.plan.reading import Reading
 from s3o_operator.plan.registry import Entry, KeyPair, Retired, key_in
+from s3o_operator.plan.standing import wanted_name
 from s3o_operator.plan.triggers import Request, Trigger, last_handled, latched, problems, request_of, to_report
 
 ROTATE = Trigger("rotate-credentials", frozenset({"name"}))
@@ -47,7 +48,7 @@ def _changes(resource: Object, generated: Sequence[Generated], now: str) -> list
     changes: list[KeyChange] = []
     for one in generated:
         if one.entry is None:
-            changes.append(NewKey(one.ref, one.secret, resource["metadata"]["uid"]))
+            changes.append(NewKey(one.ref, one.secret, resource["metadata"]["uid"], wanted_name(resource)))
         elif asked and asked.get("credential", one.ref.name) == one.ref.name and one.entry.rotation != asked["token"]:
             changes.append(RotateKey(one.ref, asked["token"], _later(now, one.grace_ms)))
         elif one.entry.cleared(now) != one.entry:
