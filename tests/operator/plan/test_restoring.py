@@ -25,7 +25,7 @@ def credential(name: str, secret: str) -> CredentialConfig:
 def mounted(pair: KeyPair = PAIR) -> Mounted:
     """Bucket `files`, with a key, an older one that still works, and a token."""
     keys = [credential("default", "photos"), credential("default.previous-0", "photos~previous-0")]
-    token = CredentialConfig(name="legacy", type="Token", token="team-a/photos-legacy/token")  # noqa: S106  its name
+    token = CredentialConfig(name="legacy", type="Token", token="team-a/photos-legacy/token")
     values = {keys[0].access_key_id: pair.access_key_id, keys[0].secret_access_key: pair.secret_access_key}
     values |= {keys[1].access_key_id: OLD.access_key_id, keys[1].secret_access_key: OLD.secret_access_key}
     values |= {token.token: TOKEN.secret_access_key}
