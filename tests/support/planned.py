@@ -17,6 +17,7 @@ from s3o_operator.plan.actions import (
     Action,
     CancelOperation,
     Delete,
+    DropKeys,
     Ensure,
     ForgetBackend,
     Latch,
@@ -34,7 +35,7 @@ from s3o_operator.plan.manifests.config import DIGEST, GENERATION
 from s3o_operator.plan.manifests.labels import controller_of
 from s3o_operator.plan.observed import Key, Object, Observed, Ref, ref_of
 from s3o_operator.plan.planner import plan
-from s3o_operator.plan.registry import Entry, KeyPair, read_registry, registry_of, shards_of
+from s3o_operator.plan.registry import Entry, KeyPair, read_registry, registry_of, shards_of, written
 from s3o_operator.plan.removal import FINALIZERS
 
 KEY = Key("default", "main")
@@ -203,6 +204,10 @@ class World:
                 entries = read_registry(shards_of(KEY, self.live.values()))
                 made = {one.credential: Entry(KeyPair(f"S3O{one.credential.bucket.upper():A<17}", "secret")) for one in changes}
                 self.live |= {ref_of(shard): _served(shard) for shard in registry_of(KEY, made | entries)}
+            case DropKeys(_, ref, uid) if self._is(ref, uid):
+                entries = read_registry(shards_of(KEY, self.live.values()))
+                own = dict.fromkeys(one for one in entries if (one.namespace, one.bucket) == (ref.namespace, ref.name))
+                self.live |= {ref_of(shard): shard for shard in written(KEY, shards_of(KEY, self.live.values()), own, ())}
             case Ensure(manifest):
                 self.live[ref_of(manifest)] = _served(manifest)
             case Delete(ref):

@@ -12,11 +12,11 @@ from tests.support.inline_operator import InlineOperator, inline_operator
 from tests.support.kube import Cluster
 from tests.support.operators import Namespace, Object, authorize, condition
 
-from s3o_operator.apply.mint import write_keys
+from s3o_operator.apply.mint import drop_keys, write_keys
 from s3o_operator.kube.client import Kube
 from s3o_operator.kube.errors import Conflict
 from s3o_operator.observe.cache import Cache
-from s3o_operator.plan.actions import KeyChange, NewKey, RotateKey, WriteKeys
+from s3o_operator.plan.actions import DropKeys, KeyChange, NewKey, RotateKey, WriteKeys
 from s3o_operator.plan.observed import Key, Ref
 from s3o_operator.plan.registry import CredentialRef, Entry, read_registry
 
@@ -170,6 +170,18 @@ async def test_a_bucket_that_is_made_anew_keeps_the_key_that_its_application_has
         (owner,) = (namespace.get("Secret", name) or {})["metadata"]["ownerReferences"]
         assert owner["uid"] == bucket["metadata"]["uid"]
     assert condition(namespace.get("VirtualBucket", "photos"), "Accepted")[0] == "True"
+
+
+async def test_keys_are_dropped_only_of_the_bucket_that_goes(operator: InlineOperator, namespace: Namespace) -> None:
+    """A stale plan may mean one that is gone already, while another has its name, and keys of its own."""
+    bucket = namespace.get("VirtualBucket", "photos") or {}
+    ref, entries = Ref("VirtualBucket", namespace.name, "photos"), registry(namespace)
+    for uid in (bucket["metadata"]["uid"], "uid-of-an-earlier-one"):
+        await drop_keys(DropKeys(Key(namespace.name, "main"), ref, uid), kube_of(operator), Cache())
+        assert registry(namespace) == entries
+        namespace.delete("VirtualBucket", "photos")
+    await drop_keys(DropKeys(Key(namespace.name, "main"), ref, bucket["metadata"]["uid"]), kube_of(operator), Cache())
+    assert registry(namespace) == {}
 
 
 async def test_a_credential_that_is_taken_out_loses_its_secret_and_gets_the_same_key_again(

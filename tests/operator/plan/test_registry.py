@@ -66,6 +66,15 @@ def test_an_entry_stays_in_its_shard_and_only_what_changed_is_written() -> None:
     assert grown["metadata"]["name"] == "main-registry-1"
 
 
+def test_an_entry_is_taken_out_and_its_place_is_filled_again() -> None:
+    entries = {credential(number): Entry(pair(str(number))) for number in range(401)}
+    first, second = (served(shard) for shard in registry_of(KEY, entries))
+    (changed,) = written(KEY, [first, second], {credential(7): None, credential(999): None}, ())
+    assert read_registry([changed, second]) == {one: entry for one, entry in entries.items() if one != credential(7)}
+    (filled,) = written(KEY, [changed, second], {credential(500): Entry(pair("more"))}, ())
+    assert filled["metadata"]["name"] == changed["metadata"]["name"]
+
+
 def test_a_name_that_somebody_else_has_is_not_taken() -> None:
     (shard,) = written(KEY, [], {credential(): Entry(pair("A"))}, {"main-registry", "main-registry-1"})
     assert shard["metadata"]["name"] == "main-registry-2"

@@ -6,10 +6,11 @@ import itertools
 
 import pytest
 from tests.support import resources
-from tests.support.planned import MAIN, World, fleet, sb, vb
+from tests.support.planned import KEY, MAIN, World, fleet, sb, vb
 
-from s3o_operator.plan.actions import ForgetBackend, Release
+from s3o_operator.plan.actions import DropKeys, ForgetBackend, Release
 from s3o_operator.plan.observed import Ref
+from s3o_operator.plan.registry import read_registry, shards_of
 from s3o_operator.plan.removal import FINALIZERS
 
 DONE = {"objectsTotal": 100, "objectsMoved": 100, "objectsRemaining": 0}
@@ -124,6 +125,10 @@ class TestDeletionOfABackend:
         assert (world.is_there(sb("late")), world.operations, world.forgotten) == (False, [], [])
 
 
+def buckets_with_keys(world: World) -> set[str]:
+    return {credential.bucket for credential in read_registry(shards_of(KEY, world.live.values()))}
+
+
 class TestDeletionOfABucket:
     def test_retain_revokes_its_keys_everywhere_before_it_goes(self) -> None:
         world = fleet()
@@ -162,6 +167,19 @@ class TestDeletionOfABucket:
         world.settle()
         assert not world.is_there(vb("photos"))
 
+    def test_with_its_objects_its_keys_are_forgotten(self) -> None:
+        """And no sooner: while it may be asked to stay as it is, by force, its keys stay with the objects."""
+        world = fleet()
+        world.create(resources.bucket("videos", credentials=resources.REMOVED))
+        world.edit(vb("photos"), deletionPolicy="Delete")
+        world.delete(vb("photos"))
+        world.settle()
+        assert buckets_with_keys(world) == {"photos", "videos"}
+        world.tell("Succeeded", kind="Purge", progress=DONE)
+        done = [type(action) for action in world.settle()]
+        assert buckets_with_keys(world) == {"videos"}
+        assert done.index(DropKeys) < done.index(Release)
+
     def test_by_force_it_goes_now(self) -> None:
         world = fleet()
         world.edit(vb("photos"), deletionPolicy="Delete")
@@ -170,6 +188,7 @@ class TestDeletionOfABucket:
         world.annotate(vb("photos"), force_delete="photos")
         world.settle()
         assert not world.is_there(vb("photos"))
+        assert buckets_with_keys(world) == {"photos"}
 
 
 EVERYTHING = (MAIN, sb("one"), sb("two"), vb("photos"), Ref("Secret", "default", "backend-keys"))

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from s3o_operator.apply.mint import mint_token, write_keys
+from s3o_operator.apply.mint import drop_keys, mint_token, write_keys
 from s3o_operator.apply.protection import protect, read_live, release
 from s3o_operator.fleet.errors import FleetError
 from s3o_operator.kube.client import Kube
@@ -22,6 +22,7 @@ from s3o_operator.plan.actions import (
     Action,
     CancelOperation,
     Delete,
+    DropKeys,
     Ensure,
     FleetAction,
     ForgetBackend,
@@ -158,6 +159,8 @@ async def _carry_out(action: Action, kube: Kube, cache: Cache) -> bool:
         case MintToken():
             await mint_token(action, kube, cache)
             return True
+        case DropKeys():
+            await drop_keys(action, kube, cache)
         case Protect():
             await protect(action, kube, cache)
             return True

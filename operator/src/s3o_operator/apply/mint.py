@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
 from s3o_crds.layout import MOST_PARTS
+from s3o_operator.apply.protection import read_live
 from s3o_operator.kube.client import Kube
 from s3o_operator.kube.errors import Gone
 from s3o_operator.kube.kinds import BY_NAME
 from s3o_operator.observe.cache import Cache
-from s3o_operator.plan.actions import ForgetKeys, KeyChange, MintToken, NewKey, RotateKey, WriteKeys
+from s3o_operator.plan.actions import DropKeys, ForgetKeys, KeyChange, MintToken, NewKey, RotateKey, WriteKeys
 from s3o_operator.plan.manifests.admin import admin_token_in, build_admin_secret
 from s3o_operator.plan.manifests.labels import (
     CREDENTIAL,
@@ -28,6 +29,7 @@ from s3o_operator.plan.manifests.labels import (
 from s3o_operator.plan.manifests.mounted import read_back
 from s3o_operator.plan.observed import Key, Object, Ref
 from s3o_operator.plan.registry import REGISTRY_LABELS, CredentialRef, Entry, KeyPair, key_in, read_registry, shards_of, written
+from s3o_operator.plan.removal import is_leaving
 from s3o_operator.plan.restoring import restorable
 
 _MARK = "S3O"
@@ -41,10 +43,7 @@ _REGISTRY = replace(BY_NAME["Secret"], fields="", labels=",".join(f"{name}={valu
 async def write_keys(action: WriteKeys, kube: Kube, cache: Cache) -> None:
     """Raises Conflict when the registry changed meanwhile. All is read live: a cache may be behind, and a key is minted once."""
     key = action.key
-    listed, _ = await kube.list(_REGISTRY, key.namespace)
-    shards = shards_of(key, listed)
-    for shard in shards:
-        cache.put(shard)
+    shards = await _read_shards(key, kube, cache)
     entries = read_registry(shards)
     missing = [change for change in action.changes if isinstance(change, NewKey) and change.credential not in entries]
     adopted = await _adoptable(missing, kube, cache)
@@ -60,6 +59,26 @@ async def write_keys(action: WriteKeys, kube: Kube, cache: Cache) -> None:
     for document in written(key, shards, changed, taken):
         exists = "resourceVersion" in document["metadata"]
         cache.put(await (kube.replace(document) if exists else kube.create(document)))
+
+
+async def drop_keys(action: DropKeys, kube: Kube, cache: Cache) -> None:
+    """Raises Conflict when the registry changed meanwhile."""
+    live = await read_live(action.ref, action.uid, kube, cache)
+    if live is None or not is_leaving(live):
+        # A namesake has its name, and maybe a key of its own.
+        return
+    shards = await _read_shards(action.key, kube, cache)
+    own = [one for one in read_registry(shards) if (one.namespace, one.bucket) == (action.ref.namespace, action.ref.name)]
+    for document in written(action.key, shards, dict.fromkeys(own), ()):
+        cache.put(await kube.replace(document))
+
+
+async def _read_shards(key: Key, kube: Kube, cache: Cache) -> list[Object]:
+    listed, _ = await kube.list(_REGISTRY, key.namespace)
+    shards = shards_of(key, listed)
+    for shard in shards:
+        cache.put(shard)
+    return shards
 
 
 def _after(change: KeyChange, before: Entry | None, now: str, adopted: Mapping[CredentialRef, KeyPair]) -> Entry | None:
@@ -100,8 +119,8 @@ async def _adoptable(missing: Sequence[NewKey], kube: Kube, cache: Cache) -> dic
 
 async def _restorable(lost: Sequence[NewKey], key: Key, kube: Kube) -> dict[CredentialRef, KeyPair]:
     """The keys that proxies were given."""
-    head, *parts = [secret async for secret in _mounted_secrets(key, kube)] or [None]
-    mounted = read_back(head, [part for part in parts if part])
+    there = [secret async for secret in _mounted_secrets(key, kube)]
+    mounted = read_back(there[0], there[1:]) if there else None
     return restorable(lost, mounted) if mounted else {}
 
 

@@ -48,6 +48,15 @@ class WriteKeys:
 
 
 @dataclass(frozen=True)
+class DropKeys:
+    """Take the keys of a bucket out of the registry, which is deleted with all that was in it: before it goes, and another has its name."""
+
+    key: Key
+    ref: Ref
+    uid: str
+
+
+@dataclass(frozen=True)
 class Latch:
     """Note in the status that something is about to be done, before it is. What follows from it is planned afterwards.
 
@@ -155,7 +164,7 @@ class SetStatus:
 
 FleetAction = StartOperation | CancelOperation | ForgetBackend
 """What is done at the proxies."""
-Action = MintToken | WriteKeys | Latch | Protect | Ensure | HandOver | Delete | FleetAction | Release | SetStatus
+Action = MintToken | WriteKeys | DropKeys | Latch | Protect | Ensure | HandOver | Delete | FleetAction | Release | SetStatus
 
 
 @dataclass(frozen=True)
@@ -195,12 +204,14 @@ def _asked_of_proxies(action: StartOperation | CancelOperation | ForgetBackend) 
             return f"forget backend {backend} of {ref}"
 
 
-def _written(action: Latch | MintToken | Protect | Release | Ensure | HandOver | Delete) -> str:
+def _written(action: Latch | MintToken | DropKeys | Protect | Release | Ensure | HandOver | Delete) -> str:
     match action:
         case Latch(ref, why=why):
             return f"latch {ref}: {why}"
         case MintToken(_, secret, why):
             return f"mint the token in {secret}: {why}"
+        case DropKeys(_, ref):
+            return f"drop the keys of {ref}"
         case Protect(ref):
             return f"protect {ref}"
         case Release(ref, _, why):

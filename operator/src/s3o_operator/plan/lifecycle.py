@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 
 from s3o_crds.compile import Compilation, Rejection
 from s3o_crds.v1alpha1 import StorageBackend, VirtualBucket
-from s3o_operator.plan.actions import Action, Latch, Protect, Release
+from s3o_operator.plan.actions import Action, DropKeys, Latch, Protect, Release
 from s3o_operator.plan.contacts import not_yet_at
 from s3o_operator.plan.fates import Fate, backend_fate, bucket_fate
 from s3o_operator.plan.observed import Object, Observed, Ref
 from s3o_operator.plan.operations import STALLED
 from s3o_operator.plan.reading import Reading, read
 from s3o_operator.plan.rebalancing import orchestrator_fate
+from s3o_operator.plan.registry import read_registry, shards_of
 from s3o_operator.plan.removal import Surroundings, is_leaving, is_protected
 
 _POLL_S, _POLL_STALLED_S = 4, 14
@@ -122,7 +123,21 @@ def last_steps(fates: Fates, observed: Observed, compilation: Compilation) -> li
         # Nobody may write to a bucket while it is emptied, nor count on a backend when it is forgotten.
         if ref not in rejected and (fate.served or acknowledged):
             asked += fate.actions
-    return [*asked, *releases(fates, observed, compilation, acknowledged=acknowledged)]
+    released = releases(fates, observed, compilation, acknowledged=acknowledged)
+    return [*asked, *_dropped_keys(released, fates, observed), *released]
+
+
+def _dropped_keys(released: Iterable[Release], fates: Fates, observed: Observed) -> list[DropKeys]:
+    """Of buckets of which nothing is left. Where objects stay, the bucket may be made anew, and applications have its keys."""
+    emptied = [one for one in released if one.ref.kind == "VirtualBucket" and _is_emptied(fates.by_ref[one.ref])]
+    if not emptied:
+        return []
+    with_keys = {(entry.namespace, entry.bucket) for entry in read_registry(shards_of(observed.key, observed.live.values()))}
+    return [DropKeys(observed.key, one.ref, one.uid) for one in emptied if (one.ref.namespace, one.ref.name) in with_keys]
+
+
+def _is_emptied(fate: Fate) -> bool:
+    return fate.removal is not None and fate.removal.how == "Purge" and fate.leaves
 
 
 def releases(fates: Fates, observed: Observed, compilation: Compilation | None = None, *, acknowledged: bool = False) -> list[Release]:

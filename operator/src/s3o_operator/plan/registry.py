@@ -1,7 +1,8 @@
 """The registry: the Secrets in which every generated key stands before anybody uses it, and from which a lost one is given out again.
 
 An *entry* is one credential of one bucket: its present key and those *retired* ones that still work. It is found by namespace and names,
-not by uid: a VirtualBucket that is restored from a backup has the key that its application has.
+not by uid: a VirtualBucket that is restored from a backup has the key that its application has. So an entry outlives its bucket wherever
+objects do; only of a bucket that is deleted with all that was in it does it go, too.
 
 A Secret holds 1 MiB. So the registry is made of *shards*, Secrets that are told by their labels, of at most 400 entries (of at most
 2 KiB); an entry stays in its shard.
@@ -103,13 +104,16 @@ def read_registry(shards: Iterable[Object]) -> dict[CredentialRef, Entry]:
     return entries
 
 
-def written(key: Key, shards: Sequence[Object], changes: Mapping[CredentialRef, Entry], taken: Collection[str]) -> Iterator[Object]:
-    """The shards with `changes` in them: those that exist, as they were read, and new ones, under names that are not `taken`."""
+def written(key: Key, shards: Sequence[Object], changes: Mapping[CredentialRef, Entry | None], taken: Collection[str]) -> Iterator[Object]:
+    """The shards with `changes` in them (None: without it): those that exist, as they were read, and new ones, under names not `taken`."""
     data = {shard["metadata"]["name"]: dict(shard.get("data") or {}) for shard in shards}
     names = _fresh_names(key, {*taken, *data})
     for credential, entry in sorted(changes.items()):
         own = _entry_name(credential)
         there = next((name for name, content in data.items() if own in content), None)
+        if entry is None:
+            data.get(there or "", {}).pop(own, None)
+            continue
         free = there or next((name for name, content in data.items() if len(content) < MOST_ENTRIES), None) or next(names)
         data.setdefault(free, {})[own] = _encode(credential, entry)
     before = {shard["metadata"]["name"]: shard for shard in shards}

@@ -17,7 +17,7 @@ from s3o_operator.plan.observed import Ref
 from s3o_operator.plan.registry import CredentialRef, KeyPair, is_usable
 
 _OUR_ID, _OUR_TOKEN = re.compile("S3O[A-Z2-7]{17}"), re.compile("S3O[-_A-Za-z0-9]{43}")
-_KEYS = CredentialSecretRef.model_construct()
+_KEYS = CredentialSecretRef.model_construct(name="")
 """The names that a generated key has in its Secret, as the configuration refers to them."""
 
 
