@@ -17,6 +17,7 @@ GOOD = [
     {"image": {"digest": "sha256:" + "0" * 64}},
     {"proxy": {"strategy": {"maxSurge": 0, "maxUnavailable": "50%"}}},
     SMALL | {"proxy": {"autoscaling": {"enabled": True}, "resources": {"requests": {"cpu": 1}}}},
+    *({"service": {"type": "LoadBalancer", "loadBalancerClass": name}} for name in ("service.k8s.aws/nlb", f"{'a' * 253}/{'a' * 63}")),
     {"networkPolicy": {"enabled": True, "ingressFrom": [{"namespaceSelector": {}}], "egressExtra": [{}]}},
 ]
 
@@ -66,6 +67,10 @@ BAD = [
     ({"extraEnv": [{"name": "TZ"}]}, "spec.extraEnv[0]", "needs value or secretKeyRef"),
     ({"extraEnv": [{"name": "TZ", "value": "UTC"}, {"name": "TZ", "value": "CET"}]}, "spec.extraEnv", ""),
     ({"service": {"loadBalancerClass": "x"}}, "spec.service.loadBalancerClass", "type LoadBalancer only"),
+    *(
+        ({"service": {"type": "LoadBalancer", "loadBalancerClass": name}}, "spec.service.loadBalancerClass", "")
+        for name in ("a" * 64, f"example.com/{'a' * 64}", f"{'a' * 254}/b", "a/b/c", "")
+    ),
     ({"service": {"type": "ExternalName"}}, "spec.service.type", ""),
     ({"ingress": {"enabled": True}}, "spec.ingress.host", "needs host"),
     ({"gateway": {"enabled": True}}, "spec.gateway.parentRefs", "needs parentRefs"),

@@ -96,7 +96,7 @@ def spec(side: int) -> Document:
             "type": "LoadBalancer",
             "port": 9000 + side,
             "annotations": _LABELS[side],
-            "loadBalancerClass": f"class{side}",
+            "loadBalancerClass": f"example.com/class{side}",
             "trafficDistribution": ("PreferClose", "PreferSameNode")[side],
         },
         "ingress": {

@@ -9,7 +9,7 @@ from pydantic import Field
 from s3o_crds.meta import Rule, Section
 from s3o_crds.v1alpha1.pods import Annotations, OwnLabels
 from s3o_crds.v1alpha1.scheduling import LabelSelector
-from s3o_crds.values import DomainName, Duration, Label, ObjectName, PositiveDuration
+from s3o_crds.values import DomainName, Duration, Label, LabelKey, ObjectName, PositiveDuration
 
 _ATOMIC = {"x-kubernetes-list-type": "atomic"}
 Hostname = Annotated[
@@ -34,8 +34,8 @@ class Service(Section):
     """Port of the Service."""
     annotations: Annotations | None = None
     """Annotations of the Service; many load balancers are set up by them."""
-    load_balancer_class: ObjectName | None = None
-    """Implementation of the load balancer; by default the cluster's."""
+    load_balancer_class: LabelKey | None = None
+    """Implementation of the load balancer, such as service.k8s.aws/nlb; by default the cluster's."""
     traffic_distribution: Literal["PreferClose", "PreferSameZone", "PreferSameNode"] | None = None
     """Which proxies a client's node prefers; by default none."""
 

@@ -286,7 +286,7 @@ class S3OrchestratorStatus(Status):
 
 
 class S3Orchestrator(Resource):
-    """One S3 endpoint in front of many S3 backends."""
+    """One S3 endpoint in front of many S3 backends. Deleting it deletes nothing that was stored, and there is no deletionPolicy."""
 
     rules = (
         Rule(
