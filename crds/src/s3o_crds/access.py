@@ -73,13 +73,17 @@ class Admission:
         most, most_credentials = limits.max_buckets, limits.max_credentials_per_bucket
         if most is not None and self._buckets >= most and identity_of(bucket) not in self._standing.attached:
             raise Refused("LimitExceeded", f"there are {most} VirtualBuckets already, the most that {self._who()}.maxBuckets allows")
-        self._buckets += 1
+        self.count_bucket()
         count = len(bucket.spec.credentials)
         if most_credentials is not None and count > most_credentials and identity_of(bucket) not in self._standing.unchanged:
             raise Refused(
                 "LimitExceeded",
                 f"spec.credentials has {count} members, and {self._who()}.maxCredentialsPerBucket allows {most_credentials}",
             )
+
+    def count_bucket(self) -> None:
+        """One more that has its name."""
+        self._buckets += 1
 
     def _who(self) -> str:
         return f"spec.access.buckets.limits of S3Orchestrator {self._orchestrator.namespace}/{self._orchestrator.name}"

@@ -21,7 +21,8 @@ Identity = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A resource that cannot be read, and what it wants as far as that can be told: it keeps its claims until it is mended or deleted.
+    """A resource that cannot be read, or is not looked at now, and what it wants as far as that can be told: it keeps its claims until it
+    is mended or deleted.
 
     `wanted`: the name it is to be served under. `place`: endpoint and bucket of a backend.
     """
@@ -68,10 +69,10 @@ class KeyClaims:
     key id with two secrets would make its meaning depend on who is asked first."""
 
     def __init__(self) -> None:
-        self._first: dict[tuple[str, str], tuple[str, VirtualBucket]] = {}
+        self._first: dict[tuple[str, str], tuple[str, Claimant]] = {}
         self._listed: set[tuple[str, str, str, str]] = set()
 
-    def claim(self, credential: CredentialConfig, values: Mapping[SecretRef, str], bucket: VirtualBucket) -> None:
+    def claim(self, credential: CredentialConfig, values: Mapping[SecretRef, str], bucket: Claimant) -> None:
         identity = (credential.type, values[credential.token or credential.access_key_id])
         what = f"the {'token' if credential.type == 'Token' else 'access key id'} of credential {credential.name}"
         place = (*identity, bucket.namespace, bucket.name)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from s3o_crds.access import NOBODY, Admission, Standing
 from s3o_crds.claims import Claimant, Claims, Identity, KeyClaims, Unreadable, identity_of, standing_of
 from s3o_crds.compiled import BackendConfig, BucketConfig, CredentialConfig, FleetConfig, SecretRef
-from s3o_crds.digest import digest_of
+from s3o_crds.digest import digest_of, texts_in
 from s3o_crds.parse import Secret
 from s3o_crds.resolve import (
     Refused,
@@ -58,6 +58,24 @@ class Compilation:
     held: frozenset[SecretRef] = frozenset()
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What stays in the configuration as it is there, whatever its resource says by now: that of resources that are not given.
+
+    It has its names before all others. `values`: of the secrets that it names, and may be of others.
+    """
+
+    backends: Mapping[Identity, BackendConfig] = field(default_factory=dict)
+    buckets: Mapping[Identity, BucketConfig] = field(default_factory=dict)
+    values: Mapping[SecretRef, str] = field(default_factory=dict, repr=False)
+
+    def named_by(self, part: BackendConfig | BucketConfig) -> dict[SecretRef, str]:
+        return {ref: self.values[ref] for ref in sorted(texts_in(part.model_dump(mode="json")) & self.values.keys())}
+
+
+_NOTHING = Kept()
+
+
 def compile(  # noqa: A001  the name that the design gives it; the builtin is not used here
     orchestrator: S3Orchestrator,
     backends: Iterable[StorageBackend],
@@ -67,11 +85,13 @@ def compile(  # noqa: A001  the name that the design gives it; the builtin is no
     refused: Iterable[Rejection] = (),
     standing: Standing = NOBODY,
     held: Mapping[SecretRef, str] | None = None,
+    kept: Kept = _NOTHING,
     generation: int = 1,
     previous: FleetConfig | None = None,
 ) -> Compilation:
     """Resources that refer to another orchestrator are ignored. What the caller `refused` for reasons of its own keeps what it claims.
     `held`: what was read of Secrets before; a backend whose Secret is no more is served by it, since what lies there must stay readable.
+    `kept`: parts of the config that stay as they are.
 
     With `previous`, an unchanged config keeps its generation and a changed one gets a higher one; never less than `generation` then.
     """
@@ -82,8 +102,10 @@ def compile(  # noqa: A001  the name that the design gives it; the builtin is no
     except Refused as fatal:
         return Compilation(None, {}, (_rejection(orchestrator, fatal),))
     refusals = {(one.kind, one.namespace, one.name): Refused(one.reason, one.message) for one in refused}
-    served_backends, backend_values, backend_rejections = _compile_backends(orchestrator, backends, book, refusals, standing, held or {})
-    served_buckets, bucket_values, bucket_rejections = _compile_buckets(orchestrator, buckets, book, refusals, standing)
+    served_backends, backend_values, backend_rejections = _compile_backends(
+        orchestrator, backends, book, refusals, standing, held or {}, kept
+    )
+    served_buckets, bucket_values, bucket_rejections = _compile_buckets(orchestrator, buckets, book, refusals, standing, kept)
     values = own.values | backend_values | bucket_values
     config = FleetConfig(
         name=orchestrator.name,
@@ -109,11 +131,18 @@ def _compile_backends(
     refusals: _Refusals,
     standing: Standing,
     held: Mapping[SecretRef, str],
+    kept: Kept,
 ) -> tuple[list[BackendConfig], dict[SecretRef, str], list[Rejection]]:
     served: list[BackendConfig] = []
     values: dict[SecretRef, str] = {}
     rejections: list[Rejection] = []
     admission, names, places = Admission(orchestrator, standing), Claims("BackendNameConflict"), Claims("SameBucketTwice")
+    for identity, backend_part in sorted(kept.backends.items()):
+        holder = Unreadable(*identity, None, backend_part.name)
+        names.claim(backend_part.name, holder, "")
+        places.claim(physical_location(backend_part.endpoint, backend_part.bucket), holder, "")
+        served.append(backend_part)
+        values |= kept.named_by(backend_part)
     for backend in _in_order(orchestrator, backends, "StorageBackend", standing):
         try:
             admission.refuse_foreign_namespace(backend)
@@ -132,12 +161,25 @@ def _compile_backends(
 
 
 def _compile_buckets(
-    orchestrator: S3Orchestrator, buckets: Iterable[VirtualBucket], book: SecretBook, refusals: _Refusals, standing: Standing
+    orchestrator: S3Orchestrator,
+    buckets: Iterable[VirtualBucket],
+    book: SecretBook,
+    refusals: _Refusals,
+    standing: Standing,
+    kept: Kept,
 ) -> tuple[list[BucketConfig], dict[SecretRef, str], list[Rejection]]:
     served: list[BucketConfig] = []
     values: dict[SecretRef, str] = {}
     rejections: list[Rejection] = []
     admission, names, keys = Admission(orchestrator, standing), Claims("BucketNameConflict"), KeyClaims()
+    for identity, part in sorted(kept.buckets.items()):
+        holder = Unreadable(*identity, None, part.name)
+        names.claim(part.name, holder, "")
+        for credential in part.credentials:
+            keys.claim(credential, kept.values, holder)
+        admission.count_bucket()
+        served.append(part)
+        values |= kept.named_by(part)
     for bucket in _in_order(orchestrator, buckets, "VirtualBucket", standing):
         try:
             admission.refuse_foreign_namespace(bucket)

@@ -6,7 +6,7 @@ finalizers, before anything is served; what is asked of the proxies; last, what 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -33,6 +33,9 @@ class Fates:
 
     def of(self, model: StorageBackend | VirtualBucket) -> Fate:
         return self.by_ref[Ref(model.kind, model.namespace, model.name)]
+
+    def without(self, refs: Collection[Ref]) -> Fates:
+        return Fates({ref: fate for ref, fate in self.by_ref.items() if ref not in refs})
 
     @property
     def latches(self) -> list[Latch]:

@@ -15,9 +15,10 @@ from s3o_operator.plan.observed import Object, ref_of
 PAUSED = f"{GROUP}/paused"
 
 
-def is_paused(orchestrator: Object) -> bool:
-    spec = orchestrator.get("spec")
-    annotations = orchestrator["metadata"].get("annotations") or {}
+def is_paused(resource: Object) -> bool:
+    """Only an orchestrator has `spec.suspend`; of a single backend or bucket, see `plan.freezing`."""
+    spec = resource.get("spec")
+    annotations = resource["metadata"].get("annotations") or {}
     return annotations.get(PAUSED) == "true" or (isinstance(spec, dict) and spec.get("suspend") is True)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from s3o_crds.access import Standing
-from s3o_crds.compile import Compilation, Rejection, compile  # noqa: A004  the name that the design gives it
+from s3o_crds.compile import Compilation, Kept, Rejection, compile  # noqa: A004  the name that the design gives it
 from s3o_crds.compiled import SecretRef
 from s3o_crds.layout import TooLarge
 from s3o_crds.v1alpha1 import S3Orchestrator, VirtualBucket
@@ -21,6 +21,7 @@ from s3o_operator.plan.bucket_children import children_of_buckets
 from s3o_operator.plan.children import Children, children_of, deployment_ref, restart_stamp, usable
 from s3o_operator.plan.credentials import Credentials, as_given, credentials_in
 from s3o_operator.plan.drift import difference
+from s3o_operator.plan.freezing import frozen_in
 from s3o_operator.plan.handover import steps
 from s3o_operator.plan.leftovers import leftovers
 from s3o_operator.plan.lifecycle import decide_fates, earliest, last_steps, not_protected, releases, still_served, unprotected
@@ -58,10 +59,11 @@ def plan(observed: Observed) -> Plan:
         return Plan((*releases(fates, observed), *statuses(observed, everything, Findings(fates=fates.by_ref))))
     if is_paused(observed.orchestrator):
         return paused_plan(observed.orchestrator, observed.now)
-    reading, orchestrator = still_served(everything, fates), everything.orchestrator
+    frozen, orchestrator = frozen_in(observed, everything), everything.orchestrator
+    reading, fates = still_served(frozen.without(everything), fates), fates.without(frozen.refs)
     standing = standing_in(observed, reading)
     credentials = credentials_in(observed, reading, standing)
-    compilation = _compile(observed, reading, orchestrator, credentials, standing)
+    compilation = _compile(observed, reading, orchestrator, credentials, standing, frozen.kept)
     first: list[Action] = [*_missing_token(observed, reading), *fates.latches]
     if compilation.config is not None:
         first += before_all_else(observed, reading, credentials, compilation.rejections)
@@ -69,7 +71,7 @@ def plan(observed: Observed) -> Plan:
         return Plan(tuple(first))
     if protects := unprotected(reading, compilation):
         credentials.refused |= not_protected(protects)
-        compilation = _compile(observed, reading, orchestrator, credentials, standing)
+        compilation = _compile(observed, reading, orchestrator, credentials, standing, frozen.kept)
     try:
         wanted = _wanted(observed, reading, orchestrator, compilation, credentials)
     except TooLarge as error:
@@ -78,7 +80,7 @@ def plan(observed: Observed) -> Plan:
     conflicts = _conflicts(observed, wanted)
     actions = [*_towards(observed, reading, compilation, wanted, conflicts), *last_steps(fates, observed, compilation)]
     endpoint = endpoint_of(observed.key, orchestrator)
-    findings = Findings(compilation, conflicts, credentials.generated, wanted.missing, endpoint, fates.by_ref)
+    findings = Findings(compilation, conflicts, credentials.generated, wanted.missing, endpoint, fates.by_ref, frozen.refs)
     rejected = {Ref(one.kind, one.namespace, one.name) for one in compilation.rejections}
     served = [one for bucket, all_ in credentials.generated.items() if bucket not in rejected for one in all_]
     return Plan((*actions, *statuses(observed, everything, findings)), earliest(due(served, observed.now), fates.due(observed.now)))
@@ -99,7 +101,7 @@ def _missing_token(observed: Observed, reading: Reading) -> list[MintToken]:
 
 
 def _compile(
-    observed: Observed, reading: Reading, orchestrator: S3Orchestrator, credentials: Credentials, standing: Standing
+    observed: Observed, reading: Reading, orchestrator: S3Orchestrator, credentials: Credentials, standing: Standing, kept: Kept
 ) -> Compilation:
     live = observed.live.get(Ref("Secret", observed.key.namespace, config_name(observed.key)))
     reported = (observed.orchestrator or {}).get("status", {}).get("config", {})
@@ -113,6 +115,7 @@ def _compile(
         standing=standing,
         previous=previous_config(observed.key.name, live, reported),
         held=previous_values(live),
+        kept=kept,
     )
 
 

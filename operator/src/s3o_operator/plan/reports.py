@@ -14,6 +14,7 @@ from s3o_operator.plan.credentials import Generated
 from s3o_operator.plan.drift import holds
 from s3o_operator.plan.fate_report import fated, tell
 from s3o_operator.plan.fates import Fate
+from s3o_operator.plan.freezing import frozen_status, was_ready
 from s3o_operator.plan.health import backend_facts, backend_verdict, database_ready, degraded
 from s3o_operator.plan.manifests.labels import proxy_name, selector
 from s3o_operator.plan.observed import Object, Observed, Ref, ref_of
@@ -37,6 +38,7 @@ class Findings:
     """What is wanted and cannot be made here, in words."""
     endpoint: str = ""
     fates: Mapping[Ref, Fate] = field(default_factory=dict)
+    frozen: frozenset[Ref] = frozenset()
 
 
 def statuses(observed: Observed, reading: Reading, findings: Findings) -> Iterator[SetStatus]:
@@ -46,7 +48,10 @@ def statuses(observed: Observed, reading: Reading, findings: Findings) -> Iterat
     parsed: list[StorageBackend | VirtualBucket] = [*reading.backends, *reading.buckets]
     models = {Ref(one.kind, one.namespace, one.name): one for one in parsed}
     for ref, resource in sorted(reading.raw.items()):
-        if ref.kind != "S3Orchestrator":
+        if ref in findings.frozen:
+            counts[ref.kind].append(was_ready(resource))
+            parts.append(SetStatus(ref, resource["metadata"]["uid"], frozen_status(resource, observed.now)))
+        elif ref.kind != "S3Orchestrator":
             model = models.get(ref)
             since = sync.since(resource, model)
             fate = findings.fates.get(ref, Fate(resource))

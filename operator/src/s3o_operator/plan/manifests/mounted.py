@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from s3o_crds.compiled import FleetConfig, SecretRef
+from s3o_crds.digest import digest_of_document
 from s3o_crds.layout import join
 from s3o_operator.plan.observed import Object
 
@@ -18,6 +19,9 @@ class Mounted:
 
     config: FleetConfig
     values: Mapping[SecretRef, str] = field(repr=False)
+
+    is_whole: bool = True
+    """All of one generation, by its digest: what is not in it was not in it."""
 
     @property
     def certificate(self) -> str:
@@ -32,7 +36,8 @@ def read_back(head: Object | None, parts: Iterable[Object] = ()) -> Mounted | No
     data = [(name, text) for secret in secrets for name, text in (secret.get("data") or {}).items()]
     try:
         document, values = join({name: json.loads(base64.b64decode(text)) for name, text in data})
-        return Mounted(FleetConfig.model_validate(document), values)
+        config = FleetConfig.model_validate(document)
+        return Mounted(config, values, config.digest == digest_of_document(document, values))
     # Whatever somebody wrote into them: an object may be a list, a number no text.
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
