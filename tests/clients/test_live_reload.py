@@ -94,6 +94,28 @@ def test_a_removed_backend_takes_no_more_writes_and_its_objects_wait_for_its_ret
     assert s3.get_object(Bucket="photos", Key="left-behind")["Body"].read() == random_bytes(1000)
 
 
+def test_what_lies_on_a_removed_backend_is_listed_and_may_be_replaced_and_deleted(launch: Launch) -> None:
+    """So that Retain keeps what it says: only what nobody replaced or deleted meanwhile comes back."""
+    first = BackendShape("first", 1)
+    fleet = launch(backends=[first, BackendShape("second", 2)])
+    s3 = fleet.client()
+    for key in ("kept", "replaced", "deleted"):
+        put(s3, key, 1000)
+    with fleet.next_generation():
+        fleet.remove_backend("first")
+    put(s3, "replaced", 500)
+    s3.delete_object(Bucket="photos", Key="deleted")
+    assert [one["Key"] for one in s3.list_objects_v2(Bucket="photos")["Contents"]] == ["kept", "replaced"]
+    assert len(fleet.stored("first")) == 3
+
+    with fleet.next_generation():
+        fleet.write_backend(first)
+    assert [s3.get_object(Bucket="photos", Key=key)["ContentLength"] for key in ("kept", "replaced")] == [1000, 500]
+    with refused("NoSuchKey", 404):
+        s3.get_object(Bucket="photos", Key="deleted")
+    assert fleet.audit() == []
+
+
 def test_a_bucket_and_its_credential_come_and_go(launch: Launch) -> None:
     fleet = launch()
     keys = KeyPair()
