@@ -15,11 +15,11 @@ from s3o_proxy.backends.memory import MemoryBackend
 from s3o_proxy.backends.port import Backend
 from s3o_proxy.config.snapshot import take_snapshot
 from s3o_proxy.domain.errors import BackendUnavailable
+from s3o_proxy.domain.forsaken import Forsaken
 from s3o_proxy.domain.lease import LEASE_MS, OwnLease
 from s3o_proxy.domain.model import Usage
 from s3o_proxy.domain.moving import MAX_SINGLE_PUT_BYTES
 from s3o_proxy.domain.operation import Operation as OneShot
-from s3o_proxy.metadata.forsaken import Forsaken
 from s3o_proxy.metadata.open import open_ledger
 from s3o_proxy.metadata.port import Metadata
 from s3o_proxy.operations.context import Context, Placing

@@ -24,6 +24,7 @@ from s3o_proxy.config.loader import load
 from s3o_proxy.config.snapshot import Credential, Snapshot
 from s3o_proxy.config.watch import LiveConfig, Source
 from s3o_proxy.domain.errors import BackendInUse, MetadataError
+from s3o_proxy.domain.forsaken import Forsaken
 from s3o_proxy.domain.lease import OwnLease
 from s3o_proxy.domain.model import BucketUsage, Copy, StoredObject, Usage
 from s3o_proxy.domain.moving import Moved
@@ -33,7 +34,6 @@ from s3o_proxy.http.endpoint import Endpoint
 from s3o_proxy.http.health import Readiness
 from s3o_proxy.http.server import Server, listen, make_tls, renew_tls
 from s3o_proxy.http.site import make_site
-from s3o_proxy.metadata.forsaken import Forsaken
 from s3o_proxy.metadata.open import open_ledger
 from s3o_proxy.metadata.port import Metadata
 from s3o_proxy.operations.context import Context, Placing

@@ -9,9 +9,9 @@ from s3o_crds.compiled import BucketConfig
 from s3o_proxy.backends.port import BackendSet
 from s3o_proxy.config.snapshot import Snapshot
 from s3o_proxy.domain.errors import NoSuchBucket
+from s3o_proxy.domain.forsaken import Forsaken
 from s3o_proxy.domain.lease import OwnLease
 from s3o_proxy.domain.placement import Candidate
-from s3o_proxy.metadata.forsaken import Forsaken
 from s3o_proxy.metadata.port import Metadata
 from s3o_proxy.operations.usage_view import UsageView
 from s3o_proxy.s3.body import Body

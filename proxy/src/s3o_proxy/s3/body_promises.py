@@ -39,7 +39,7 @@ _CHUNKED = {framing.value: framing for framing in Framing if framing is not Fram
 
 @dataclass(frozen=True, slots=True)
 class BodyPromises:
-    """`size_bytes` counts decoded bytes; `wire_bytes` is Content-Length, None where the body comes with Transfer-Encoding: chunked.
+    """`size_bytes` counts decoded bytes.
 
     `content_sha256`: lower-case hex, or "" where nothing was promised. `content_md5`: base64, or "". `checksums`: algorithm → base64, at
     most one. `trailer_algorithm`: a trailer `x-amz-checksum-…` of this algorithm must follow the last chunk; "" for none.
@@ -47,7 +47,6 @@ class BodyPromises:
     """
 
     size_bytes: int = 0
-    wire_bytes: int | None = 0
     framing: Framing = Framing.PLAIN
     content_sha256: str = ""
     content_md5: str = ""
@@ -61,7 +60,7 @@ def body_promises(facts: RequestFacts, operation: Operation, max_size_bytes: int
     NotImplemented."""
     headers = effective_headers(facts)
     framing = _framing(headers)
-    size_bytes, wire_bytes = _lengths(headers, framing, needed=isinstance(operation, _WITH_BODY))
+    size_bytes = _length(headers, framing, needed=isinstance(operation, _WITH_BODY))
     if size_bytes > max_size_bytes and isinstance(operation, (PutObject, UploadPart)):
         raise S3Error("EntityTooLarge", extra={"ProposedSize": str(size_bytes), "MaxSizeAllowed": str(max_size_bytes)})
     content_md5 = _content_md5(headers)
@@ -70,7 +69,6 @@ def body_promises(facts: RequestFacts, operation: Operation, max_size_bytes: int
         raise S3Error("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
     return BodyPromises(
         size_bytes=size_bytes,
-        wire_bytes=wire_bytes,
         framing=framing,
         content_sha256=_content_sha256(headers),
         content_md5=content_md5,
@@ -110,22 +108,22 @@ def _framing(headers: Mapping[str, str]) -> Framing:
     return framing
 
 
-def _lengths(headers: Mapping[str, str], framing: Framing, *, needed: bool) -> tuple[int, int | None]:
-    """Decoded bytes, and bytes on the wire (None: chunked by HTTP, ends where it ends)."""
+def _length(headers: Mapping[str, str], framing: Framing, *, needed: bool) -> int:
+    """In decoded bytes."""
     chunked_by_http = "chunked" in headers.get("transfer-encoding", "").lower()
     wire = None if chunked_by_http else _wire_length(headers)
     decoded = _decoded_length(headers)
     if framing is Framing.PLAIN and not chunked_by_http:
         if wire is None and needed:
             raise S3Error("MissingContentLength")
-        return wire or 0, wire or 0
+        return wire or 0
     if decoded is None:
         if needed:
             raise S3Error("MissingContentLength", "You must provide the X-Amz-Decoded-Content-Length HTTP header." if wire else "")
-        return 0, wire if wire is not None or chunked_by_http else 0
+        return 0
     if wire is None and not chunked_by_http:
         raise S3Error("MissingContentLength")
-    return decoded, wire
+    return decoded
 
 
 def _wire_length(headers: Mapping[str, str]) -> int | None:

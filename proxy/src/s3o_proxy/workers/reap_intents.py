@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from s3o_proxy.domain.forsaken import Forsaken
 from s3o_proxy.domain.lease import LEASE_MS, OwnLease
-from s3o_proxy.metadata.forsaken import Forsaken
 from s3o_proxy.metadata.port import Metadata
 from s3o_proxy.workers.report import Report
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s3o_proxy.domain.errors import MetadataUnavailable
-from s3o_proxy.metadata.forsaken import Forsaken
+from s3o_proxy.domain.forsaken import Forsaken
 
 
 async def test_what_is_settled_is_not_asked_about_again() -> None:
