@@ -58,47 +58,6 @@ def aged(document: Document, created: str, namespace: str = "default") -> Docume
 OLD, NEW = "2026-01-01T00:00:00Z", "2026-06-01T00:00:00Z"
 
 
-class TestWhatIsKept:
-    """Parts of a config whose resources are not looked at now."""
-
-    @staticmethod
-    def kept(compilation: Compilation) -> Kept:
-        config = config_of(compilation)
-        backends = {("StorageBackend", "default", one.name): one for one in config.backends}
-        return Kept(backends, {("VirtualBucket", "default", one.name): one for one in config.buckets}, compilation.secret_values)
-
-    def test_it_stays_word_for_word_with_its_secrets(self) -> None:
-        before = compiled(resources.backend(), resources.bucket())
-        after = compiled(keys=[], kept=self.kept(before), previous=config_of(before))
-        assert (after.config, after.secret_values) == (before.config, before.secret_values)
-
-    def test_its_names_its_places_and_its_keys_are_taken(self) -> None:
-        before = self.kept(compiled(resources.backend(), resources.bucket()))
-        place = {"spec.endpoint": before.backends["StorageBackend", "default", "one"].endpoint}
-        bucket = changed(resources.bucket("music"), {"spec.credentials": [{"name": "app", "secretRef": {"name": "music-keys"}}]})
-        identity = before.values["default/photos-keys/AWS_ACCESS_KEY_ID"]
-        after = compiled(
-            changed(resources.backend("named"), {"spec.backendName": "one"}),
-            changed(resources.backend("there"), place | {"spec.bucket": before.backends["StorageBackend", "default", "one"].bucket}),
-            changed(resources.bucket("wants"), {"spec.bucketName": "photos"}),
-            bucket,
-            keys=[*KEYS, resources.key_pair("wants-keys"), resources.key_pair("music-keys", identity, "another secret")],
-            kept=before,
-        )
-        assert refusals(after) == {
-            "named": "BackendNameConflict",
-            "there": "SameBucketTwice",
-            "wants": "BucketNameConflict",
-            "music": "AccessKeyConflict",
-        }
-
-    def test_it_counts_for_the_limit(self) -> None:
-        """Or a team that pauses its buckets could make more of them than it may."""
-        before = self.kept(compiled(resources.bucket()))
-        orchestrator = resources.orchestrator(access={"buckets": {"limits": {"maxBuckets": 1}}})
-        assert refusals(compiled(orchestrator, resources.bucket("videos"), kept=before)) == {"videos": "LimitExceeded"}
-
-
 class TestWhatIsServed:
     def test_an_orchestrator_alone_serves_nothing_with_the_defaults_of_the_config(self) -> None:
         compilation = compiled()

@@ -25,7 +25,7 @@ SPECIFIED_THROUGH = {
     "tests/operator/plan/test_lifecycle.py": {"operator": ["plan/fate_report.py", "plan/fates.py"]},
     "tests/operator/plan/test_planner.py": {
         "operator": [
-            *("plan/reports.py", "plan/manifests/application.py"),
+            *("plan/reports.py", "plan/part_report.py", "plan/findings.py", "plan/manifests/application.py"),
             *("plan/manifests/deployment.py", "plan/manifests/disruption.py"),
         ]
     },

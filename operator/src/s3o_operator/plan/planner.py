@@ -21,6 +21,7 @@ from s3o_operator.plan.bucket_children import children_of_buckets
 from s3o_operator.plan.children import Children, children_of, deployment_ref, restart_stamp, usable
 from s3o_operator.plan.credentials import Credentials, as_given, credentials_in
 from s3o_operator.plan.drift import difference
+from s3o_operator.plan.findings import Findings
 from s3o_operator.plan.freezing import frozen_in
 from s3o_operator.plan.handover import steps
 from s3o_operator.plan.leftovers import leftovers
@@ -43,7 +44,7 @@ from s3o_operator.plan.observed import Key, Object, Observed, Ref, ref_of
 from s3o_operator.plan.pausing import is_paused, paused_plan
 from s3o_operator.plan.reading import Reading, read
 from s3o_operator.plan.removal import is_leaving
-from s3o_operator.plan.reports import Findings, statuses
+from s3o_operator.plan.reports import statuses
 from s3o_operator.plan.rotation import before_all_else, due
 from s3o_operator.plan.standing import standing_in
 
