@@ -231,7 +231,7 @@ def test_a_write_whose_answer_was_lost_is_not_done_twice(fleet: Fleet) -> None:
     faults: Iterator[Fault] = itertools.cycle([Cut(), Refuse(500, after=True), Refuse(503, after=True), Delay(0.2)])
 
     def rule(request: Request) -> Fault | None:
-        what = (request.verb, request.resource, request.name)
+        what = (request.verb, request.resource, request.subresource)
         if not request.is_write or request.resource == "leases" or what in seen:
             return None
         seen.add(what)

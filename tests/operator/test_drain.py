@@ -152,6 +152,8 @@ def test_by_deletion_without_its_secret_and_with_operators_that_die(fleet: Fleet
 
 def test_without_room_it_stalls_and_a_backend_more_lets_it_go_on(fleet: Fleet) -> None:
     fleet.namespace.patch("StorageBackend", "two", {"spec": {"quota": {"bytes": 200}}})
+    # Its proxies know of it, before anything is moved there.
+    fleet.namespace.eventually("StorageBackend", "two", lambda found: condition(found, "Ready")[0] == "True", LONG_S)
     fleet.namespace.patch("StorageBackend", "one", {"spec": {"state": "Draining"}})
     stalled = fleet.becomes("one", "Stalled", "True", "InsufficientCapacity")
     (message,) = [one["message"] for one in stalled["status"]["conditions"] if one["type"] == "Stalled"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tests.support import operator_fields, resources
 from tests.support.foreign_kinds import installed
 from tests.support.kube import Cluster
 from tests.support.operator_fields import SMALL
-from tests.support.operators import Namespace, Object, Operators, authorize, condition, operators
+from tests.support.operators import WITHIN_S, Namespace, Object, Operators, authorize, condition, operators
 
 from s3o_operator.kube.kinds import OPTIONAL, WATCHED
 
@@ -86,12 +87,23 @@ def test_an_api_server_takes_everything_there_is_and_keeps_it_so(side: int, name
         namespace.eventually("S3Orchestrator", "main", lambda found: condition(found, "ExtrasReady") == ("True", "AsWanted"))
         for kind in ("Ingress", "HTTPRoute", "NetworkPolicy", "PodMonitor", "PrometheusRule"):
             namespace.eventually(kind, "main", lambda found: (found is None) == bool(side))
-        settled = everything(namespace)
+        settled = at_rest(namespace)
         assert starting.started[-1].stop() == 0
         starting.start(**SOON)
         namespace.cluster.apply(resources.orchestrator("late"), namespace.name)
         namespace.eventually("S3Orchestrator", "late", lambda found: condition(found, "Accepted")[0] == "True")
         assert everything(namespace) == settled
+
+
+def at_rest(namespace: Namespace) -> dict[str, str]:
+    """Everything, when none of it has been written for a second."""
+    found, since, deadline = everything(namespace), time.monotonic(), time.monotonic() + WITHIN_S
+    while time.monotonic() < since + 1:
+        assert time.monotonic() < deadline
+        if (again := everything(namespace)) != found:
+            found, since = again, time.monotonic()
+        time.sleep(0.1)  # rest is the absence of events
+    return found
 
 
 def everything(namespace: Namespace) -> dict[str, str]:

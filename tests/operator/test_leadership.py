@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 from tests.support import resources
-from tests.support.operators import Namespace, Operator, Operators, condition
+from tests.support.operators import Namespace, Operators, condition, leader_of
 
 from s3o_operator.leadership import LEASE_NAME, Times
 
@@ -20,16 +20,6 @@ def lease(namespace: Namespace) -> dict[str, object]:
 def until_one_works(namespace: Namespace, name: str) -> None:
     namespace.cluster.apply(resources.orchestrator(name), namespace.name)
     namespace.eventually("S3Orchestrator", name, lambda found: condition(found, "Accepted")[0] == "True", within_s=40)
-
-
-def leader_of(operators: list[Operator]) -> Operator:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        leading = [operator for operator in operators if " leads" in operator.said()]
-        if leading:
-            return leading[0]
-        time.sleep(0.05)  # a log is read, not waited for
-    raise AssertionError("nobody leads")
 
 
 @pytest.mark.slow
@@ -64,4 +54,5 @@ def test_without_its_rights_an_operator_says_which_and_ends(namespace: Namespace
     namespace.cluster.kubectl("delete", "rolebinding", "clusterrole", namespace=namespace.name)
     operator = starting.start()
     assert operator.process.wait(20) == 2
-    assert f"rights are missing: list s3orchestrators.s3orchestrator.io in namespace {namespace.name}" in operator.said()
+    assert "cannot start: rights are missing: " in operator.said()
+    assert f"list s3orchestrators.s3orchestrator.io in namespace {namespace.name}; " in operator.said()

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from tests.support import resources
 from tests.support.events import events, has_told
-from tests.support.operators import Namespace, Object, Operators, condition
+from tests.support.operators import Namespace, Object, Operators, condition, leader_of
 from tests.support.seaweedfs import Endpoint, SeaweedFS
 from tests.support.serving import ServingPod
 
@@ -160,14 +160,15 @@ def test_figures_are_reported_and_nothing_is_written_at_rest(fleet: Namespace, s
     fleet.pods.stand_in("main").says = counted
     # A new process asks before it plans, and need not wait for its next round.
     assert starting.started[0].stop() == 0
-    starting.start()
+    second = starting.start()
     backend = fleet.eventually("StorageBackend", "one", lambda found: "12.4Gi" in found["status"].get("usage", {}).get("summary", ""))
     usage = backend["status"]["usage"]
     assert (usage["summary"], usage["objectCount"], usage["orphanBytes"]) == ("12.4Gi/20Gi (62%)", 7211, 2**20)
     fleet.eventually("VirtualBucket", "photos", lambda found: found["status"]["usage"]["summary"] == "733 objects, 100Mi")
     fleet.eventually("S3Orchestrator", "main", lambda found: found["status"]["usage"]["bytesUsed"] == figures["used"])
+    leader_of([second])
     before, told = fleet.versions(), len(events(fleet))
-    assert starting.started[1].stop() == 0
+    assert second.stop() == 0
     starting.start()
     fleet.cluster.apply(resources.changed(bucket("late"), {"spec.orchestratorRef.name": "nobody"}), fleet.name)
     fleet.eventually("VirtualBucket", "late", lambda found: condition(found, "Accepted")[0] == "False")
@@ -197,7 +198,7 @@ def test_two_operators_mint_one_token(namespace: Namespace, starting: Operators)
     namespace.eventually("Deployment", "main-proxy", lambda found: found is not None)
     template = (namespace.get("Deployment", "main-proxy") or {})["spec"]["template"]
     # Whoever leads is killed; the other knows nothing but the cluster.
-    next(one for one in pair if " leads" in one.said()).kill()
+    leader_of(pair).kill()
     namespace.cluster.apply(bucket("after"), namespace.name)
     namespace.eventually("VirtualBucket", "after", lambda found: condition(found, "Accepted")[0] == "True", within_s=40)
     assert token_of(namespace) == first

@@ -45,9 +45,9 @@ class Mortal:
     async def call_api(self, method: str, url: str, headers: Any, body: Any = None, **named: Any) -> Any:
         if self._is_dead:
             raise Killed
-        if method == "GET" or url.endswith("accessreviews"):
-            return await self._api.call_api(method, url, headers, body, **named)
         path = url.partition("?")[0]
+        if method == "GET" or path.endswith("accessreviews"):
+            return await self._api.call_api(method, url, headers, body, **named)
         if self.refused and path.endswith(self.refused):
             raise Invalid(f"{method} {path}: injected")
         dies = len(self.writes) + 1 == self._dies_at

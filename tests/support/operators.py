@@ -102,6 +102,17 @@ class Operator:
         return self.log.read_text(errors="replace")
 
 
+def leader_of(operators: list[Operator]) -> Operator:
+    """The first that leads, or has led."""
+    deadline = time.monotonic() + WITHIN_S
+    while time.monotonic() < deadline:
+        leading = [operator for operator in operators if " leads" in operator.said()]
+        if leading:
+            return leading[0]
+        time.sleep(0.05)  # a log is read, not waited for
+    raise AssertionError("nobody leads")
+
+
 @dataclass
 class Operators:
     """Starts operators for one namespace, and ends those that still run."""

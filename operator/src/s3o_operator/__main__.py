@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+from typing import NoReturn
 
 import kopf
 
@@ -158,13 +159,17 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for chatty in ("kopf", "aiohttp"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    asyncio.run(_run_and_exit())
+
+
+async def _run_and_exit() -> NoReturn:
     try:
-        code = asyncio.run(run(read_settings(os.environ)))
+        code = await run(read_settings(os.environ))
     except CannotStart as error:
         _LOG.error("cannot start: %s", error)
         code = 2
     sys.stderr.flush()
-    # Threads and tasks that do not end must not keep a lost leader alive.
+    # Out of the loop, which would wait: threads and tasks that do not end must not keep a lost leader alive.
     os._exit(code)
 
 

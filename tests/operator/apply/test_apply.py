@@ -4,12 +4,14 @@ finishes, without doing anything twice."""
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from tests.support import resources
 from tests.support.inline_operator import InlineOperator, Mortal, inline_operator, until_killed
 from tests.support.kube import Cluster
@@ -20,6 +22,7 @@ from s3o_operator.plan.observed import Key
 from s3o_operator.plan.registry import CredentialRef, KeyPair, read_registry, shards_of
 from s3o_operator.reconcile import Refused
 
+CRASH_EVERY = int(os.environ.get("S3O_CRASH_EVERY", "3"))
 POSTGRES = {"driver": "Postgres", "host": "db", "database": "s3o", "user": "s3o"}
 
 
@@ -118,30 +121,70 @@ def scene(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     return Scene(cluster, authorize_everywhere(cluster, tmp_path_factory.mktemp("kubeconfigs")))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.makes.__name__)
-async def test_killed_at_any_write_it_ends_as_if_it_had_not_been(change: Change, scene: Scene) -> None:
-    """Killed when the API server has carried it out, and nobody has read the answer: before the next write is the same to a successor."""
-    scene = replace(scene, change=change)
+@dataclass(frozen=True)
+class End:
+    """How a change ends: what is there, what is said, and what the proxies were asked for. `writes`: how many it took."""
+
+    children: dict[str, str]
+    reports: dict[str, str]
+    operations: list[tuple[str, str, str]]
+    writes: int
+
+    @classmethod
+    def of(cls, namespace: Namespace, writes: int = 0) -> End:
+        return cls(children(namespace), reports(namespace), operations(namespace), writes)
+
+    def assert_is(self, wanted: End, where: str) -> None:
+        assert not differences(wanted.children, self.children), where
+        assert not differences(wanted.reports, self.reports), where
+        # A key, a drain, a purge: each once, whoever asked for it before he died.
+        assert self.operations == wanted.operations, where
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=CHANGES, ids=lambda change: change.makes.__name__)
+async def undisturbed(request: pytest.FixtureRequest, scene: Scene) -> tuple[Scene, End]:
+    """A change, and how it ends when nobody dies."""
+    scene = replace(scene, change=request.param)
     namespace = await scene.set()
     async with scene.operator(namespace) as operator:
         await operator.settle()
-    boundaries, wanted, told, asked = len(operator.mortal.writes), children(namespace), reports(namespace), operations(namespace)
+    end = End.of(namespace, len(operator.mortal.writes))
     namespace.pods.close()
-    assert boundaries > 3
-    for boundary in range(1, boundaries + 1):
+    assert end.writes > 3
+    return scene, end
+
+
+@pytest.mark.slow
+async def test_killed_after_every_write_it_ends_as_if_it_had_not_been(undisturbed: tuple[Scene, End]) -> None:
+    """Each life carries out one write, and never reads its answer; what was written so far is all that the next one knows."""
+    scene, wanted = undisturbed
+    namespace = await scene.set()
+    lives: list[Mortal] = []
+    was_killed = True
+    while was_killed:
+        assert len(lives) < 2 * wanted.writes, f"no end: {[one.died_at for one in lives[-5:]]}"
+        async with scene.operator(namespace, 1) as operator:
+            was_killed = await until_killed(operator)
+        lives.append(operator.mortal)
+    End.of(namespace).assert_is(wanted, f"{len(lives)} lives")
+    assert_minted_once(namespace, lives, f"{len(lives)} lives")
+    namespace.pods.close()
+
+
+@pytest.mark.slow
+async def test_killed_in_the_middle_of_its_writes_it_ends_as_if_it_had_not_been(undisturbed: tuple[Scene, End]) -> None:
+    """One life up to a write, with others under way, and one after it. S3O_CRASH_EVERY=1: at every write, and not at some."""
+    scene, wanted = undisturbed
+    for boundary in range(CRASH_EVERY, wanted.writes + 1, CRASH_EVERY):
         namespace = await scene.set()
         async with scene.operator(namespace, boundary) as operator:
             # Writes under way together come in any order, and a successor may need fewer.
             was_killed = await until_killed(operator)
-            assert was_killed or boundary > boundaries - 3
+            assert was_killed or boundary > wanted.writes - 3
         async with scene.operator(namespace) as successor:
             await successor.settle()
-        where = f"killed after write {boundary} of {boundaries}: {operator.mortal.died_at}"
-        assert not differences(wanted, children(namespace)), where
-        assert not differences(told, reports(namespace)), where
-        # A key, a drain, a purge: each once, whoever asked for it before he died.
-        assert operations(namespace) == asked, where
+        where = f"killed after write {boundary} of {wanted.writes}: {operator.mortal.died_at}"
+        End.of(namespace).assert_is(wanted, where)
         assert_minted_once(namespace, [operator.mortal, successor.mortal], where)
         namespace.pods.close()
 
