@@ -19,6 +19,8 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     _fail_if_skipped(report)
     if report.failed:
         report.sections += logs_of_running_proxies()
+    # Of several processes, one hands its reports to another in UTF-8, whatever a test wrote.
+    report.sections = [(title, text.encode("utf-8", "backslashreplace").decode()) for title, text in report.sections]
     return report
 
 
