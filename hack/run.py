@@ -76,7 +76,7 @@ def _run(config: Path, data: Path, listen: str, started: ExitStack, stop: thread
     if stop.is_set():
         return 0
     _write_environment(data / "env", endpoint, snapshot)
-    print(_welcome(data, endpoint, snapshot), flush=True)
+    print(_welcome(config, data, endpoint, snapshot), flush=True)
     processes = {"the proxy": proxy, **{f"the S3 server {name}": server.process for name, server in servers.items()}}
     while not stop.wait(0.5):
         for name, process in processes.items():
@@ -182,7 +182,7 @@ def _first_key(snapshot: Snapshot) -> tuple[str, str, str]:
     raise CannotRun("no VirtualBucket has a credential of type SigV4")
 
 
-def _welcome(data: Path, endpoint: str, snapshot: Snapshot) -> str:
+def _welcome(config: Path, data: Path, endpoint: str, snapshot: Snapshot) -> str:
     bucket, key_id, secret = _first_key(snapshot)
     aws = Path(sys.executable).parent / "aws"
     shown = aws.relative_to(Path.cwd()) if aws.is_relative_to(Path.cwd()) else aws
@@ -202,7 +202,17 @@ Try, in another shell in this directory:
     {shown} s3 ls s3://$S3_BUCKET/
     curl -s "$({shown} s3 presign s3://$S3_BUCKET/README.md)" | head -n 3
 
+Does everything agree? In {place}/, because the path of the database is relative:
+
+    (cd {place} && {_from(data, aws.parent / "s3o")} audit {_from(data, config)})
+
 Ctrl-C ends everything; {place}/ keeps the data."""
+
+
+def _from(data: Path, path: Path) -> str:
+    """As somebody writes it who has changed there; whole, when that is somewhere else altogether."""
+    near = data.is_relative_to(Path.cwd()) and path.is_relative_to(Path.cwd())
+    return os.path.relpath(path, data) if near else str(path)
 
 
 if __name__ == "__main__":

@@ -85,17 +85,18 @@ def type_in(*commands: str) -> str:
 
 def test_the_printed_commands_work_and_ctrl_c_ends_everything(make_run: MakeRun) -> None:
     with make_run.running() as commands:
-        source, copy, show, presign = commands
+        source, copy, show, presign, audit = commands
         assert source == f". {make_run.data}/env"
         type_in(source, copy)
         assert "README.md" in type_in(source, show)
         assert type_in(source, presign).strip()
+        assert type_in(audit) == ""
         named = "$AWS_ENDPOINT_URL $AWS_ACCESS_KEY_ID $AWS_SECRET_ACCESS_KEY $AWS_REGION $S3_BUCKET"
         assert len(type_in(source, "set -u", f"echo {named}").split()) == 5
 
 
 def test_what_was_stored_is_there_at_the_next_start(make_run: MakeRun) -> None:
-    with make_run.running() as (source, _, show, presign):
+    with make_run.running() as (source, _, show, presign, _):
         assert "README.md" in type_in(source, show)
         first_lines = type_in(source, presign)
     assert (ROOT / "README.md").read_text().startswith(first_lines)

@@ -81,6 +81,20 @@ async def test_who_opens_to_read_only_may_look_beside_the_writer(database: Datab
     await ledger.close()
 
 
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+async def test_a_database_that_is_not_there_is_looked_for_where_it_is_said_and_not_made(tmp_path: Path) -> None:
+    with pytest.raises(MetadataError) as relative:
+        await open_ledger(DatabaseConfig(path="data/s3o.db"), {}, base_dir=tmp_path, read_only=True)
+    assert f"there is no database {tmp_path}/data/s3o.db" in str(relative.value)
+    assert f"spec.database.path is data/s3o.db, which is relative to the working directory, here {tmp_path};" in str(relative.value)
+    with pytest.raises(MetadataError, match=f"^there is no database {tmp_path}/s3o.db: start the proxy once"):
+        await open_ledger(DatabaseConfig(path=str(tmp_path / "s3o.db")), {}, read_only=True)
+    assert names_in(tmp_path) == []
+
+
 async def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(MetadataError, match="file"):
