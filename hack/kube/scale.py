@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,9 +27,8 @@ from tests.support import resources
 from tests.support.kube import cluster
 from tests.support.operators import Namespace, Object, Operator, Operators, condition, install, operators
 
-_WRITES = re.compile(
-    r'^apiserver_request_total\{.*resource="(?!leases)([a-z]+)".*verb="(?:APPLY|PATCH|POST|PUT|DELETE)".*\} (\S+)$', re.MULTILINE
-)
+_REQUESTS = re.compile(r'^apiserver_request_total\{.*resource="([a-z]+)".*subresource="([a-z]*)".*verb="([A-Z]+)".*\} (\S+)$', re.MULTILINE)
+_WRITING = ("APPLY", "PATCH", "POST", "PUT", "DELETE")
 _MOST_S = 300.0
 _QUIET_S = 3.0
 
@@ -59,13 +59,18 @@ def main(buckets: int, backends: int, rest_s: float) -> int:
             first = starting.start()
             _eventually("an operator leads", lambda: " leads" in first.said())
             fleet = threading.Thread(target=namespace.make_proxies_ready, daemon=True)
-            began = time.monotonic()
+            before, began = _requests(namespace), time.monotonic()
             fleet.start()
             _create_all(namespace, buckets, backends)
             print(f"{'(all objects are there after':<58}{time.monotonic() - began:>8.1f} s)", flush=True)
             report(f"{buckets} buckets, {backends} backends: from nothing to Ready", _settled(first) - began, 20, "s")
             _check(namespace, buckets)
             print(f"{'(CPU of the operator until then':<58}{_cpu_s(first):>8.1f} s)", flush=True)
+            _print_requests(namespace, before, buckets)
+            print(
+                f"{'(Events are told beside the work, and all are told after':<58}{_told_everything(namespace) - began:>8.1f} s)",
+                flush=True,
+            )
             report("memory, resident", _memory_mib(first, "VmRSS"), 200, "MiB")
             report("memory, highest", _memory_mib(first, "VmHWM"), 200, "MiB")
             report(f"writes at rest, {rest_s:g} s", _writes_during(namespace, rest_s), 1, "")
@@ -99,6 +104,16 @@ def _settled(operator: Operator) -> float:
             return since
         time.sleep(0.1)  # metrics are asked, not waited for
     raise SystemExit(f"not settled within {_MOST_S:g} s:\n{operator.said()[-3000:]}")
+
+
+def _told_everything(namespace: Namespace) -> float:
+    """When the API server had counted the last write for a while (monotonic clock)."""
+    deadline = time.monotonic() + _MOST_S
+    while time.monotonic() < deadline:
+        since = time.monotonic()
+        if not _writes_during(namespace, _QUIET_S):
+            return since
+    raise SystemExit(f"the API server is written to for {_MOST_S:g} s and more")
 
 
 def _check(namespace: Namespace, buckets: int) -> None:
@@ -137,8 +152,23 @@ def _writes_during(namespace: Namespace, seconds: float) -> float:
 
 
 def _writes(namespace: Namespace) -> float:
-    text = namespace.cluster.api.get("/metrics").raise_for_status().text
-    return sum(float(count) for _, count in _WRITES.findall(text))
+    """Of whatever kind but Leases, which are renewed for ever."""
+    return sum(count for (verb, resource), count in _requests(namespace).items() if verb in _WRITING and resource != "leases")
+
+
+def _requests(namespace: Namespace) -> Counter[tuple[str, str]]:
+    """By verb and resource, as the API server counts them."""
+    text, found = namespace.cluster.api.get("/metrics").raise_for_status().text, Counter[tuple[str, str]]()
+    for resource, subresource, verb, count in _REQUESTS.findall(text):
+        found[verb, f"{resource}/{subresource}" if subresource else resource] += int(float(count))
+    return found
+
+
+def _print_requests(namespace: Namespace, before: Counter[tuple[str, str]], buckets: int) -> None:
+    """The operator's and, one POST for each, ours."""
+    asked = _requests(namespace) - before
+    often = [f"{count / buckets:.2f} {verb} {resource}" for (verb, resource), count in asked.most_common() if count > buckets / 20]
+    print(f"{'(requests for each bucket, at the API server':<58}{asked.total() / buckets:>8.2f}  : {', '.join(often)})", flush=True)
 
 
 def _metric(operator: Operator, name: str) -> list[float]:

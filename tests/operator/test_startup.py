@@ -29,6 +29,6 @@ def test_what_is_wrong_is_named(given: dict[str, str], named: str) -> None:
 
 def test_kopf_keeps_to_a_prefix_that_is_not_that_of_triggers() -> None:
     settings = kopf_settings()
-    assert settings.persistence.diffbase_storage.prefix == "kopf.s3orchestrator.io"  # type: ignore[attr-defined]  # of the kind that we set
+    assert settings.persistence.progress_storage.prefix == "kopf.s3orchestrator.io"  # type: ignore[attr-defined]  # of the kind that we set
     assert settings.scanning.disabled
     assert not settings.posting.enabled

@@ -99,7 +99,7 @@ class Reconciler:
                 raise Refused(f"what was done did not help: {type(planned.actions[0]).__name__} is wanted again")
             before = planned
             now, at_the_proxies = planned.statuses() if failures else planned, partial(self._operations.do, key)
-            outcome = await apply(now, self._kube, self._cache, self._progress_of(now), at_the_proxies)
+            outcome = await apply(now, self._kube, self._cache, self._progress_of(now), at_the_proxies, partial(self._fleet.hear, key))
             if failures:
                 raise Refused("; ".join(map(str, failures)))
             failures = outcome.failures

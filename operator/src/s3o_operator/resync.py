@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from s3o_operator.kube.client import Kube
 from s3o_operator.kube.errors import KubeError
-from s3o_operator.kube.kinds import watched
+from s3o_operator.kube.kinds import Kind, watched
+from s3o_operator.kube.together import together
 from s3o_operator.observe.intake import Intake
 
 _LOG = logging.getLogger(__name__)
@@ -32,11 +33,13 @@ class Resync:
 
     async def once(self) -> None:
         """Raises KubeError; what was listed until then counts."""
-        for kind in watched(self._namespace):
-            documents, version = await self._kube.list(kind, self._namespace)
-            self._intake.listed(kind.name, documents, version)
+        await together(self._list(kind) for kind in watched(self._namespace))
         self._intake.everything()
         self._last = self._now()
+
+    async def _list(self, kind: Kind) -> None:
+        documents, version = await self._kube.list(kind, self._namespace)
+        self._intake.listed(kind.name, documents, version)
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import kopf
 
@@ -13,10 +14,24 @@ from s3o_operator.kube.client import Kube
 from s3o_operator.kube.errors import Gone, KubeError
 from s3o_operator.kube.kinds import BY_NAME, LEASE, WATCHED, Kind, watched
 from s3o_operator.kube.rights import denied
+from s3o_operator.kube.together import together
 from s3o_operator.leadership import LEASE_NAME
 
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _DELETED = ("Secret", "ConfigMap", "PodDisruptionBudget", "Deployment", "ServiceAccount")
+
+
+class _NoDifferences(kopf.DiffBaseStorage):
+    """Handlers of events are not told what has changed. By itself kopf finds that out nevertheless, from copies of the whole object."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Never called: nothing is kept in objects."""
 
 
 class CannotStart(Exception):
@@ -59,8 +74,8 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.posting.enabled = False
     settings.peering.standalone = True
+    settings.persistence.diffbase_storage = _NoDifferences()
     # Nothing is ever written under it, since handlers are for events only. But never may it be the prefix of our triggers.
-    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=f"kopf.{GROUP}")
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=f"kopf.{GROUP}")
     settings.networking.request_timeout = 30
     settings.watching.connect_timeout = 10
@@ -78,7 +93,9 @@ def kopf_settings() -> kopf.OperatorSettings:
 async def check(kube: Kube, settings: Settings) -> None:
     """Raises CannotStart: an operator without its kinds watches nothing for ever, and one without its rights fails bit by bit."""
     try:
-        unserved = [kind.name for kind in WATCHED if kind.group == GROUP and not await _is_served(kube, kind)]
+        ours = [kind for kind in WATCHED if kind.group == GROUP]
+        served = await together(_is_served(kube, kind) for kind in ours)
+        unserved = [kind.name for kind, is_served in zip(ours, served, strict=True) if not is_served]
         if unserved:
             raise CannotStart(f"the API server does not serve {', '.join(unserved)}: kubectl apply --server-side -k config/crd")
         missing = await _missing_rights(kube, settings)
@@ -104,4 +121,4 @@ async def _missing_rights(kube: Kube, settings: Settings) -> list[str]:
     asked += [denied(kube, LEASE, "create", settings.namespace)]
     # A role may name the one Lease; what is created has no name yet.
     asked += [denied(kube, LEASE, verb, settings.namespace, name=LEASE_NAME) for verb in ("get", "update")]
-    return [text for text in [await one for one in asked] if text]
+    return [text for text in await together(asked) if text]

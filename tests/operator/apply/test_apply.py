@@ -230,6 +230,41 @@ async def test_the_operator_writes_several_children_of_buckets_at_a_time_and_sta
     assert 4 < operator.mortal.most_in_flight <= 16
 
 
+async def test_what_pods_serve_at_once_is_reported_once(scene: Scene) -> None:
+    namespace = await replace(scene, change=Change((from_nothing, proxies_run), a_bucket_more_and_a_backend_less)).set()
+    async with scene.operator(namespace) as operator:
+        await operator.settle()
+    assert condition(namespace.get("VirtualBucket", "late"), "Ready")[0] == "True"
+    assert len([path for _, path, _ in operator.mortal.writes if path.endswith("/late/status")]) == 1
+    namespace.pods.close()
+
+
+async def test_a_foreign_object_that_no_watch_shows_is_left_alone_and_found_again_without_a_write(scene: Scene) -> None:
+    """It bears no label of ours, so each listing forgets it."""
+    namespace = await scene.set()
+    theirs = namespace.create({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "photos"}, "data": {"BUCKET_NAME": "theirs"}})
+    async with scene.operator(namespace) as operator:
+        await operator.settle()
+    assert namespace.get("ConfigMap", "photos") == theirs
+    assert condition(namespace.get("VirtualBucket", "photos"), "Stalled") == ("True", "NameConflict")
+    namespace.delete("ConfigMap", "photos")
+    async with scene.operator(namespace) as operator:
+        await operator.settle()
+    assert (namespace.get("ConfigMap", "photos") or {})["data"]["BUCKET_NAME"] == "photos"
+    assert condition(namespace.get("VirtualBucket", "photos"), "Stalled")[0] == "False"
+
+
+async def test_a_child_that_lost_its_labels_is_ours_by_its_owner(scene: Scene) -> None:
+    namespace = await scene.set()
+    async with scene.operator(namespace) as operator:
+        await operator.settle()
+        before = namespace.get("ConfigMap", "photos") or {}
+        namespace.patch("ConfigMap", "photos", {"metadata": {"labels": None}})
+        await operator.settle()
+    after = namespace.get("ConfigMap", "photos") or {}
+    assert (after["metadata"]["uid"], after["metadata"]["labels"]) == (before["metadata"]["uid"], before["metadata"]["labels"])
+
+
 async def test_one_child_that_is_refused_keeps_no_other_from_being_made_and_reported(scene: Scene) -> None:
     namespace = await scene.set()
     async with scene.operator(namespace) as operator:

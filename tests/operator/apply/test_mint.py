@@ -53,10 +53,10 @@ def registry(namespace: Namespace, name: str = "main-registry") -> dict[Credenti
     return read_registry([namespace.get("Secret", name) or {}])
 
 
-def default_key(namespace: Namespace, *, owner: str | None = None) -> NewKey:
-    bucket = namespace.get("VirtualBucket", "photos") or {}
-    credential = CredentialRef(namespace.name, "photos", "default", "SigV4")
-    return NewKey(credential, Ref("Secret", namespace.name, "photos"), owner or bucket["metadata"]["uid"], "photos")
+def default_key(namespace: Namespace, *, owner: str | None = None, bucket: str = "photos") -> NewKey:
+    uid = (namespace.get("VirtualBucket", bucket) or {})["metadata"]["uid"]
+    credential = CredentialRef(namespace.name, bucket, "default", "SigV4")
+    return NewKey(credential, Ref("Secret", namespace.name, bucket), owner or uid, bucket)
 
 
 def writing(namespace: Namespace, *changes: KeyChange) -> WriteKeys:
@@ -81,6 +81,21 @@ async def test_a_registry_and_secrets_that_are_lost_together_come_back_from_what
     await operator.settle()
     assert registry(namespace) == entries
     assert given(namespace) == before
+
+
+async def test_many_lost_entries_are_learnt_from_one_listing_of_the_applications_secrets(
+    operator: InlineOperator, namespace: Namespace
+) -> None:
+    names = [f"bucket-{number}" for number in range(6)]
+    for name in names:
+        namespace.create(resources.bucket(name, credentials=resources.REMOVED))
+    await operator.settle()
+    entries = registry(namespace)
+    for name in ("main-registry", "main-config"):
+        namespace.delete("Secret", name)
+    wanted = [default_key(namespace, bucket=name) for name in names]
+    await write_keys(writing(namespace, *wanted), kube_of(operator), Cache())
+    assert registry(namespace) == {new.credential: entries[new.credential] for new in wanted}
 
 
 async def test_lost_secrets_come_back_with_the_same_keys(operator: InlineOperator, namespace: Namespace) -> None:

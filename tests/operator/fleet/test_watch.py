@@ -146,6 +146,47 @@ async def test_a_new_configuration_is_told_until_it_is_served(world: World) -> N
     assert await world.work()
 
 
+async def test_pods_that_serve_a_change_at_once_are_heard_before_it_is_reported(world: World) -> None:
+    told, slow = Pod(), Pod()
+    await world.add_pod("a", told)
+    assert await world.watch.hear(KEY)
+    assert not await world.watch.hear(KEY)
+    world.write(2)
+    told.mounted = 2
+    assert await world.watch.hear(KEY)
+    assert world.contact("a").report is not None
+    assert world.contact("a").report.generation == 2  # type: ignore[union-attr]  # the line above
+    world.write(3)
+    assert not await world.watch.hear(KEY)
+    await world.add_pod("b", slow)
+    assert await world.watch.hear(KEY)
+
+
+async def test_visits_of_one_fleet_do_not_overtake_each_other(world: World) -> None:
+    one = Pod()
+    asked, answers = asyncio.Event(), asyncio.Event()
+
+    async def late(request: web.Request) -> web.Response:
+        said = await one(request)
+        if len(one.asked) == 2:
+            asked.set()
+            await answers.wait()
+        return said
+
+    await world.add_pod("a", late)
+    await world.watch.meet(KEY)
+    async with asyncio.TaskGroup() as visits:
+        visits.create_task(world.watch.visit(KEY))
+        await asked.wait()
+        world.write(2)
+        one.mounted = 2
+        visits.create_task(world.watch.visit(KEY))
+        answers.set()
+    assert one.asked == ["reload", "status", "reload"]
+    assert world.contact("a").report is not None
+    assert world.contact("a").report.generation == 2  # type: ignore[union-attr]  # the line above
+
+
 async def test_visits_that_find_nothing_new_are_no_work(world: World) -> None:
     one = Pod()
     await world.add_pod("p0", one)

@@ -17,6 +17,8 @@ from s3o_operator.plan.observed import Object
 
 _LOG = logging.getLogger(__name__)
 _LANES = 4
+_PER_SECOND, _AT_ONCE = 50, 100
+"""As a kubelet's: what a flood of resources is told must not hold up the work on them."""
 _MOST_WAITING = 5_000
 _LONGEST_NAME, _LONGEST_NOTE = 230, 1000
 
@@ -29,6 +31,7 @@ class Announcer:
         self._metrics = metrics
         self._instance = instance
         self._waiting: asyncio.Queue[Happening] = asyncio.Queue(_MOST_WAITING)
+        self._turns = Turns(_PER_SECOND, _AT_ONCE)
 
     def tell(self, told: Iterable[Happening]) -> None:
         for happening in told:
@@ -46,6 +49,7 @@ class Announcer:
     async def _tell_what_waits(self) -> None:
         while True:
             happening = await self._waiting.get()
+            await asyncio.sleep(self._turns.wait_s(asyncio.get_running_loop().time()))
             try:
                 await self._kube.create(build_event(happening, self._instance, datetime.now(UTC)))
                 self._metrics.events.labels("told").inc()
@@ -55,6 +59,20 @@ class Announcer:
             except KubeError as error:
                 self._metrics.events.labels("failed").inc()
                 _LOG.warning("cannot tell that %s: %s", happening.reason, error)
+
+
+class Turns:
+    """So many in each second, once `at_once` have gone ahead."""
+
+    def __init__(self, per_second: float, at_once: int) -> None:
+        self._interval_s = 1 / per_second
+        self._ahead_s = at_once / per_second
+        self._next_s = float("-inf")
+
+    def wait_s(self, now_s: float) -> float:
+        """For how long the one that asks now has to wait. `now_s`: of a monotonic clock."""
+        self._next_s = max(self._next_s, now_s - self._ahead_s) + self._interval_s
+        return max(0.0, self._next_s - now_s)
 
 
 def build_event(happening: Happening, instance: str, now: datetime) -> Object:

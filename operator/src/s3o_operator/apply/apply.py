@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from s3o_operator.apply.mint import drop_keys, mint_token, write_keys
@@ -37,7 +38,7 @@ from s3o_operator.plan.actions import (
     WriteKeys,
 )
 from s3o_operator.plan.manifests.labels import controller_of, is_ours
-from s3o_operator.plan.observed import Failure, Ref, ref_of
+from s3o_operator.plan.observed import Failure, Object, Ref, ref_of
 from s3o_operator.plan.removal import is_leaving
 
 _LOG = logging.getLogger(__name__)
@@ -54,16 +55,22 @@ class Outcome:
 Progress = Callable[[Action], None]
 AtTheProxies = Callable[[FleetAction], Awaitable[None]]
 """Raises FleetError."""
+HasNews = Callable[[], Awaitable[bool]]
+"""Asked when something was done, before it is reported."""
 _IN_FLIGHT = 16
 """Measured: the API server is the limit from here on."""
 
 
-async def apply(plan: Plan, kube: Kube, cache: Cache, progress: Progress, proxies: AtTheProxies) -> Outcome:
-    """Raises KubeError for what may pass by itself. Statuses are written only when all before them was carried out."""
-    run = _Run(kube, cache, progress, proxies)
+async def apply(plan: Plan, kube: Kube, cache: Cache, progress: Progress, proxies: AtTheProxies, has_news: HasNews) -> Outcome:
+    """Raises KubeError for what may pass by itself. Statuses are written only when all before them was carried out, and is not by now
+    outdated."""
+    run, done_any = _Run(kube, cache, progress, proxies), False
     for reports, actions in itertools.groupby(plan.actions, lambda action: isinstance(action, SetStatus)):
+        if reports and done_any and not run.failures:
+            run.again = await has_news() or run.again
         if reports and (run.again or run.failures):
             break
+        done_any = True
         for _, together in itertools.groupby(enumerate(actions), lambda numbered: _group(*numbered)):
             await run.all_of(action for _, action in together)
     return Outcome(run.again, tuple(run.failures))
@@ -167,13 +174,7 @@ async def _carry_out(action: Action, kube: Kube, cache: Cache) -> bool:
         case Release():
             await release(action, kube, cache)
         case Ensure(manifest):
-            ref = ref_of(manifest)
-            # A watch shows only what bears our label: before something is made, its name is looked up:
-            # a foreign object is never taken.
-            if cache.get(ref) is None and (found := await _find(ref, kube)) is not None and not is_ours(found, manifest):
-                cache.put(found)
-                return True
-            cache.put(await kube.apply(manifest))
+            return await _ensure(manifest, kube, cache)
         case HandOver(ref, replicas):
             cache.put(await kube.hand_over_replicas(ref, replicas))
         case Delete(ref, uid):
@@ -181,6 +182,24 @@ async def _carry_out(action: Action, kube: Kube, cache: Cache) -> bool:
             cache.forget(ref)
         case SetStatus(ref, uid, status):
             await _if_still_there(lambda: _report(ref, uid, status, kube, cache))
+    return False
+
+
+async def _ensure(manifest: Object, kube: Kube, cache: Cache) -> bool:
+    """A watch shows only what bears our label. So what the cache does not know is made only where nothing is: a foreign object is never
+    taken. Whether to plan anew."""
+    ref = ref_of(manifest)
+    if cache.get(ref) is None:
+        with suppress(Conflict):
+            # Where a foreign object was found, that would be a write that is refused again and again.
+            if ref not in cache.once_foreign:
+                cache.put(await kube.apply_new(manifest))
+                return False
+        if (found := await _find(ref, kube)) is not None and not is_ours(found, manifest):
+            cache.once_foreign.add(ref)
+            cache.put(found)
+            return True
+    cache.put(await kube.apply(manifest))
     return False
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
+import itertools
 import secrets
 import string
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from s3o_crds.layout import MOST_PARTS
@@ -27,7 +28,7 @@ from s3o_operator.plan.manifests.labels import (
     part_name,
 )
 from s3o_operator.plan.manifests.mounted import read_back
-from s3o_operator.plan.observed import Key, Object, Ref
+from s3o_operator.plan.observed import Key, Object, Ref, ref_of
 from s3o_operator.plan.registry import REGISTRY_LABELS, CredentialRef, Entry, KeyPair, key_in, read_registry, shards_of, written
 from s3o_operator.plan.removal import is_leaving
 from s3o_operator.plan.restoring import restorable
@@ -36,7 +37,8 @@ _MARK = "S3O"
 _ID_ALPHABET = string.ascii_uppercase + "234567"
 _SECRET_ALPHABET = string.ascii_letters + string.digits
 _TOKEN_BYTES = 32
-_READS_AT_ONCE = 16
+_MOST_READS = 4
+_OURS = replace(BY_NAME["Secret"], fields="", labels=f"{MANAGED_BY}={MANAGER},{CREDENTIAL}")
 _REGISTRY = replace(BY_NAME["Secret"], fields="", labels=",".join(f"{name}={value}" for name, value in REGISTRY_LABELS.items()))
 
 
@@ -95,14 +97,10 @@ def _after(change: KeyChange, before: Entry | None, now: str, adopted: Mapping[C
 async def _adoptable(missing: Sequence[NewKey], kube: Kube, cache: Cache) -> dict[CredentialRef, KeyPair]:
     """The keys that applications have. Only from a Secret that we made for this very credential: anybody may write another."""
     found: dict[CredentialRef, KeyPair] = {}
-    at_once = asyncio.Semaphore(_READS_AT_ONCE)
-
-    async def look(new: NewKey) -> None:
-        async with at_once:
-            try:
-                secret = await kube.get(new.secret)
-            except Gone:
-                return
+    there = await _secrets([new.secret for new in missing], kube)
+    for new in missing:
+        if (secret := there.get(new.secret)) is None:
+            continue
         cache.put(secret)
         bucket = Ref("VirtualBucket", new.credential.namespace, new.credential.bucket)
         ours = controller_of(secret) == new.owner or is_left_over(secret, bucket)
@@ -110,10 +108,21 @@ async def _adoptable(missing: Sequence[NewKey], kube: Kube, cache: Cache) -> dic
         ours &= labels.get(MANAGED_BY) == MANAGER and labels.get(CREDENTIAL) == new.credential.name
         if ours and (pair := key_in(secret, new.credential.type)):
             found[new.credential] = pair
+    return found
 
-    async with asyncio.TaskGroup() as tasks:
-        for new in missing:
-            tasks.create_task(look(new))
+
+async def _secrets(wanted: Iterable[Ref], kube: Kube) -> dict[Ref, Object]:
+    """Those of `wanted` that may be ours, read now: a few one by one, many of one namespace by one listing."""
+    found: dict[Ref, Object] = {}
+    for namespace, refs in itertools.groupby(sorted(wanted), lambda ref: ref.namespace):
+        here = list(refs)
+        if len(here) > _MOST_READS:
+            listed, _ = await kube.list(_OURS, namespace)
+            found |= {ref_of(one): one for one in listed}
+            continue
+        for ref in here:
+            with suppress(Gone):
+                found[ref] = await kube.get(ref)
     return found
 
 

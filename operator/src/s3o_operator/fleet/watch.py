@@ -13,6 +13,7 @@ import logging
 import random
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from s3o_operator.fleet.client import AdminClient, Peer
@@ -65,6 +66,8 @@ class _Fleet:
     at: float = float("-inf")
     visits: int = 0
     """Since the target changed."""
+    visited: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One visit at a time: of two, the one that asked first could be told last, and take back what the other has heard."""
 
 
 class FleetWatch:
@@ -100,6 +103,21 @@ class FleetWatch:
                 asked = {uid: tasks.create_task(self._ask_briefly(peer, target.wanted)) for uid, peer in strangers.items()}
             self._fleets.setdefault(key, fleet).told = {**fleet.told, **{uid: task.result() for uid, task in asked.items()}}
 
+    async def hear(self, key: Key) -> bool:
+        """When something was done, before it is reported: tell the pods of it at once. Whether they say something new: what they serve
+        already need not be reported as on its way first."""
+        before = self.contacts(key)
+        await self.meet(key)
+        fleet = self._fleets.get(key)
+        if fleet is not None and self._target(key) != fleet.target:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pace.patience_s):
+                    await self.visit(key)
+            # Not in place of the visits that follow a change.
+            fleet.visits = 0
+        self.look(key)
+        return self.contacts(key) != before
+
     def look(self, key: Key) -> None:
         """After anything was done about a key: visit its pods now, if there is a reason."""
         target, fleet = self._target(key), self._fleets.get(key)
@@ -130,8 +148,15 @@ class FleetWatch:
 
     async def visit(self, key: Key) -> float | None:
         """Ask every pod once. Returns after how many seconds to come again; None when nobody is left to ask."""
-        target, fleet = self._target(key), self._fleets.get(key)
-        if fleet is None or (not target.peers and not fleet.told):
+        fleet = self._fleets.get(key)
+        if fleet is None:
+            return None
+        async with fleet.visited:
+            return await self._visit(key, fleet)
+
+    async def _visit(self, key: Key, fleet: _Fleet) -> float | None:
+        target = self._target(key)
+        if not target.peers and not fleet.told:
             self._fleets.pop(key, None)
             self._certificates.pop(key, None)
             self._looked_at.pop(key, None)

@@ -20,6 +20,7 @@ _TIMEOUT_S = 10.0
 _PAGE = 500
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
+_NOBODYS_VERSION = str(2**63 - 1)
 
 
 async def connect() -> Kube:
@@ -67,6 +68,12 @@ class Kube:
         return await self._call(
             "PATCH", _path(ref_of(manifest)), manifest, query={"fieldManager": MANAGER, "force": "true"}, content=_APPLY
         )
+
+    async def apply_new(self, manifest: Object) -> Object:
+        """The same where nothing has this name yet. Raises Conflict when something has, whoever made it."""
+        # A version is asked of what is there, and of nothing else: no object has this one.
+        # https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
+        return await self.apply({**manifest, "metadata": {**manifest["metadata"], "resourceVersion": _NOBODYS_VERSION}})
 
     async def hand_over_replicas(self, ref: Ref, replicas: int) -> Object:
         """By another field manager, which keeps them at what they are. Raises Conflict when they have become others meanwhile."""

@@ -10,6 +10,8 @@ from s3o_operator.plan.observed import Object, Ref, ref_of
 class Cache:
     def __init__(self) -> None:
         self._objects: dict[tuple[str, str], dict[str, Object]] = {}
+        self.once_foreign: set[Ref] = set()
+        """Names under which something was found that is not ours. A listing by our label forgets the object, and not this."""
 
     def get(self, ref: Ref) -> Object | None:
         return self._objects.get((ref.kind, ref.namespace), {}).get(ref.name)

@@ -13,6 +13,7 @@ from s3o_operator.kube.client import Kube
 from s3o_operator.kube.errors import Forbidden, Gone, KubeError
 from s3o_operator.kube.kinds import OPTIONAL, Kind
 from s3o_operator.kube.rights import denied
+from s3o_operator.kube.together import together
 from s3o_operator.observe.intake import Intake
 
 _LOG = logging.getLogger(__name__)
@@ -30,20 +31,7 @@ class OptionalKinds:
     async def look(self) -> None:
         """What cannot be asked now stays what it was known to be; before anything is known of it, it cannot be used."""
         before = dict(self.unusable)
-        for kind in OPTIONAL:
-            try:
-                problem = await self._problem(kind)
-            except KubeError as error:
-                _LOG.warning("cannot look for %s: %s", kind.name, error)
-                problem = (
-                    self.unusable.get(kind.name, "") if kind in self._known else f"{kind.name}: the API server cannot be asked: {error}"
-                )
-            else:
-                self._known.add(kind)
-            if problem:
-                self.unusable[kind.name] = problem
-            else:
-                self.unusable.pop(kind.name, None)
+        await together(self._look_for(kind) for kind in OPTIONAL)
         if self.unusable != before:
             self._intake.everything()
 
@@ -52,6 +40,19 @@ class OptionalKinds:
         while True:
             await asyncio.sleep(self._period_s)
             await self.look()
+
+    async def _look_for(self, kind: Kind) -> None:
+        try:
+            problem = await self._problem(kind)
+        except KubeError as error:
+            _LOG.warning("cannot look for %s: %s", kind.name, error)
+            problem = self.unusable.get(kind.name, "") if kind in self._known else f"{kind.name}: the API server cannot be asked: {error}"
+        else:
+            self._known.add(kind)
+        if problem:
+            self.unusable[kind.name] = problem
+        else:
+            self.unusable.pop(kind.name, None)
 
     async def _problem(self, kind: Kind) -> str:
         """Why it cannot be used, or nothing; then what is there of it is known."""
