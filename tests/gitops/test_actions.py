@@ -89,7 +89,6 @@ def test_pause_and_resume_undo_each_other() -> None:
         ("Stalled", {"cancel-drain"}),
         ("Completed", {"cancel-drain"}),
         ("Cancelled", {"drain"}),
-        ("Failed", {"drain", "cancel-drain"}),
     ],
 )
 def test_a_drain_is_offered_where_none_is_and_its_end_where_one_is(state: str, offered: set[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from tests.support.proxy import ADMIN_TOKEN, Proxy, wait_until
 
-ENDED = ("Succeeded", "Failed", "Cancelled")
+ENDED = ("Succeeded", "Cancelled")
 _tokens = itertools.count(1)
 
 

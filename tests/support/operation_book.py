@@ -9,7 +9,7 @@ from typing import Any
 Object = dict[str, Any]
 
 _NEXT = {"Pending": "Running", "Running": "Succeeded"}
-_ENDED = ("Succeeded", "Failed", "Cancelled")
+_ENDED = ("Succeeded", "Cancelled")
 
 
 @dataclass

@@ -60,19 +60,16 @@ class TestAnnotation:
         assert (second.record["token"], second.must_latch, second.tokens) == ("t1", True, {"drain": "t2"})
         assert [reason for reason, _ in second.refused] == ["DrainIsRunning"]
 
-    @pytest.mark.parametrize("state", ["Completed", "Cancelled", "Failed", "Cancelling"])
+    @pytest.mark.parametrize("state", ["Completed", "Cancelled", "Cancelling"])
     def test_a_second_token_after_the_end_starts_anew(self, state: str) -> None:
         ended = after(decide(backend(drain="t1")), state=state)
         assert asked(decide(backend(ended, drain="t2"))) == ("Annotation", "t2", "Queued")
 
-    @pytest.mark.parametrize(
-        ("state", "then"),
-        [*((state, "Cancelling") for state in ("Queued", "Running", "Stalled", "Completed")), ("Failed", "Cancelled")],
-    )
-    def test_cancel_ends_it(self, state: str, then: str) -> None:
+    @pytest.mark.parametrize("state", ["Queued", "Running", "Stalled", "Completed"])
+    def test_cancel_ends_it(self, state: str) -> None:
         before = after(decide(backend(drain="t1")), state=state)
         cancelled = decide(backend(before, drain="cancel"))
-        assert (asked(cancelled), cancelled.must_latch) == (("Annotation", "t1", then), True)
+        assert (asked(cancelled), cancelled.must_latch) == (("Annotation", "t1", "Cancelling"), True)
         assert not decide(backend(after(cancelled), drain="cancel")).must_latch
 
     def test_cancel_without_a_drain_is_only_noted(self) -> None:
@@ -120,11 +117,6 @@ class TestSpec:
         assert [reason for reason, _ in cancel.refused] == ["DrainNotCancelled"]
         assert asked(decide(backend(running, drain="t9"), "Draining")) == ("Spec", "spec-1", "Running")
 
-    def test_what_failed_is_not_begun_in_a_circle(self) -> None:
-        failed = after(decide(backend(generation=3), "Draining"), state="Failed")
-        assert not decide(backend(failed, generation=3), "Draining").must_latch
-        assert asked(decide(backend(failed, generation=4), "Draining")) == ("Spec", "spec-4", "Queued")
-
     def test_one_that_was_cancelled_elsewhere_is_asked_for_under_another_token(self) -> None:
         cancelled = after(decide(backend(generation=3), "Draining"), state="Cancelled")
         assert asked(decide(backend(cancelled, generation=3), "Draining")) == ("Spec", "spec-3-2", "Queued")
@@ -167,7 +159,7 @@ class TestRestoredStatus:
 
 
 def test_a_backend_takes_nothing_new_from_the_latch_to_the_cancel() -> None:
-    states = ("Queued", "Running", "Stalled", "Completed", "Failed", "Cancelling", "Cancelled")
-    assert [is_held({"state": state}) for state in states] == [True, True, True, True, True, False, False]
+    states = ("Queued", "Running", "Stalled", "Completed", "Cancelling", "Cancelled")
+    assert [is_held({"state": state}) for state in states] == [True, True, True, True, False, False]
     assert not is_held({})
     assert is_drained({"state": "Completed"})

@@ -95,7 +95,7 @@ def test_a_drain_of_a_namesake_is_cancelled_and_not_inherited() -> None:
     assert [type(action) for action in carry("Drain", record(), SUBJECT, (foreign,)).actions] == [CancelOperation]
 
 
-@pytest.mark.parametrize("other", [{"backend": "two"}, {"kind": "Rebalance"}, {"state": "Cancelled"}, {"state": "Failed"}])
+@pytest.mark.parametrize("other", [{"backend": "two"}, {"kind": "Rebalance"}, {"state": "Cancelled"}])
 def test_what_concerns_others_or_has_ended_is_left_alone(other: Object) -> None:
     assert carry("Drain", {}, SUBJECT, (operation(subject="u0") | other,)).actions == ()
 
@@ -107,7 +107,6 @@ def test_what_concerns_others_or_has_ended_is_left_alone(other: Object) -> None:
         ("Running", ("Running", "40% (60 left)", True)),
         ("Stalled", ("Stalled", "stalled at 40% (60 left)", True)),
         ("Succeeded", ("Completed", "drained", False)),
-        ("Failed", ("Failed", "failed at 40% (60 left)", False)),
         ("Cancelled", ("Cancelled", "cancelled at 40%", False)),
     ],
 )

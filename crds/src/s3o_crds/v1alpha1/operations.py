@@ -15,7 +15,7 @@ from s3o_crds.meta import Observation, list_map
 
 Token = Annotated[str, Field(max_length=256)]
 Figure = Annotated[int, Field(ge=0)]
-OperationState = Literal["Queued", "Running", "Stalled", "Cancelling", "Completed", "Cancelled", "Failed"]
+OperationState = Literal["Queued", "Running", "Stalled", "Cancelling", "Completed", "Cancelled"]
 MOST_OPERATIONS = 10
 
 

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from s3o_operator.plan.observed import Object
 from s3o_operator.plan.operations import (
     ACTIVE,
-    CANCELLED,
     CANCELLING,
     COMPLETED,
-    FAILED,
     HOLDING,
     new_record,
     unused_token,
@@ -58,19 +56,16 @@ def decide_drain(resource: Object, state: str, *, deleting: bool, operations: Se
 def _by_deletion(resource: Object, before: Object) -> Object:
     if before.get("state") in HOLDING:
         return before | {"trigger": "Deletion"}
-    return _again(resource, before, "Deletion", _DELETION)
+    return _again(resource, "Deletion", _DELETION)
 
 
 def _by_spec(resource: Object, before: Object) -> Object:
     if before.get("state") in HOLDING:
         return before | {"trigger": "Spec"}
-    return _again(resource, before, "Spec", f"spec-{resource['metadata']['generation']}")
+    return _again(resource, "Spec", f"spec-{resource['metadata']['generation']}")
 
 
-def _again(resource: Object, before: Object, trigger: str, base: str) -> Object:
-    """A drain that failed is not begun anew by itself: what failed for good would fail in a circle. A change of the spec does."""
-    if before.get("state") == FAILED and before.get("trigger") == trigger and str(before.get("token", "")).startswith(base):
-        return before
+def _again(resource: Object, trigger: str, base: str) -> Object:
     entries = (resource.get("status") or {}).get("operations") or []
     return new_record("Drain", trigger, unused_token("Drain", base, entries))
 
@@ -79,14 +74,11 @@ def _by_annotation(resource: Object, before: Object, refused: list[tuple[str, st
     state, trigger = before.get("state"), before.get("trigger")
     if trigger in ("Spec", "Deletion") and state in HOLDING:
         before = before | {"state": CANCELLING}
-    elif trigger in ("Spec", "Deletion") and state == FAILED:
-        before = before | {"state": CANCELLED}
     request = request_of(resource, DRAIN)
     if request is None or not request.is_new:
         return before
     if request.token == CANCEL:
-        over = {FAILED: CANCELLED} | dict.fromkeys(HOLDING, CANCELLING)
-        return before | {"state": over[before["state"]]} if before.get("state") in over else before
+        return before | {"state": CANCELLING} if before.get("state") in HOLDING else before
     if before.get("state") in ACTIVE:
         refused.append(("DrainIsRunning", f"a drain is under way already (token {before['token']}); {request.token} starts no other"))
         return before
@@ -107,7 +99,7 @@ def _adopted(resource: Object, operations: Sequence[Object] | None) -> Object:
 
 def is_held(record: Object | None) -> bool:
     """Whether the backend takes nothing new because of its drain."""
-    return (record or {}).get("state") in (*HOLDING, FAILED)
+    return (record or {}).get("state") in HOLDING
 
 
 def is_drained(record: Object | None) -> bool:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from s3o_operator.plan.conditions import Fact, Verdict
 from s3o_operator.plan.fates import Fate
 from s3o_operator.plan.observed import Object, Observed
-from s3o_operator.plan.operations import ACTIVE, CANCELLED, CANCELLING, COMPLETED, FAILED, QUEUED, STALLED
+from s3o_operator.plan.operations import ACTIVE, CANCELLED, CANCELLING, COMPLETED, QUEUED, STALLED
 from s3o_operator.plan.removal import Removal
 from s3o_operator.plan.usage import size
 
@@ -71,8 +71,8 @@ def _was_looked_up(fate: Fate) -> bool:
 def _draining(fate: Fate, drain: Object, parts: Object, now: str) -> Fact:
     state = drain.get("state")
     if state not in (*ACTIVE, CANCELLING):
-        reason = {COMPLETED: "Drained", CANCELLED: "Cancelled", FAILED: "Failed"}.get(str(state), "NotAsked")
-        return Fact("Draining", False, reason, _ended(drain))
+        reason = {COMPLETED: "Drained", CANCELLED: "Cancelled"}.get(str(state), "NotAsked")
+        return Fact("Draining", False, reason)
     reason = {QUEUED: "Queued", CANCELLING: "Cancelling"}.get(state) or drain.get("reason") or "MovingObjects"
     before = _condition(fate.resource, "Draining")
     message = _progress(drain)
@@ -94,24 +94,18 @@ def _progress(drain: Object) -> str:
     return f"{moved} of {total} objects are moved{waits}"
 
 
-def _ended(drain: Object) -> str:
-    if drain.get("state") == FAILED:
-        return str(drain.get("message") or drain.get("lastError") or "")
-    return ""
-
-
 def _drained(drain: Object) -> Fact:
     state = str(drain.get("state"))
     if state == COMPLETED:
         return Fact("Drained", True, "Drained", "nothing is left on it")
     if state in ACTIVE:
         return Fact("Drained", False, "InProgress")
-    return Fact("Drained", False, {CANCELLING: "Cancelled", CANCELLED: "Cancelled", FAILED: "Failed"}.get(state, "NotAsked"))
+    return Fact("Drained", False, {CANCELLING: "Cancelled", CANCELLED: "Cancelled"}.get(state, "NotAsked"))
 
 
 def _stuck(record: Object) -> tuple[str, str] | None:
     """Why an operation does not go on, with what is known of it."""
-    if record.get("state") not in (STALLED, FAILED):
+    if record.get("state") != STALLED:
         return None
     reason = str(record.get("reason") or record["state"])
     sentences = []
@@ -156,7 +150,7 @@ def _phase(fate: Fate, verdict: Verdict) -> str:
         return "Draining"
     if state == COMPLETED and verdict.ready:
         return "Drained"
-    return "Cordoned" if state == FAILED and verdict.ready else ""
+    return ""
 
 
 def _condition(resource: Object, kind: str) -> Object:

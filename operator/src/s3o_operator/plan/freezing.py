@@ -96,7 +96,7 @@ def frozen_status(resource: Object, now: str) -> Object:
         facts.append(Fact("Ready", False, "Paused", f"not yet served: {why}"))
     if is_leaving(resource):
         facts.append(Fact("DeletionBlocked", True, "Paused", f"it waits while it is paused: {why}"))
-    return {"phase": "Pending"} | before | {"conditions": with_facts(resource, facts, now)}
+    return before | {"phase": "Paused", "conditions": with_facts(resource, facts, now)}
 
 
 def was_ready(resource: Object) -> bool:

@@ -14,7 +14,7 @@ from s3o_operator.plan.actions import CancelOperation, StartOperation
 from s3o_operator.plan.observed import Object, Ref
 
 QUEUED, RUNNING, STALLED = "Queued", "Running", "Stalled"
-CANCELLING, CANCELLED, COMPLETED, FAILED = "Cancelling", "Cancelled", "Completed", "Failed"
+CANCELLING, CANCELLED, COMPLETED = "Cancelling", "Cancelled", "Completed"
 ACTIVE = (QUEUED, RUNNING, STALLED)
 HOLDING = (*ACTIVE, COMPLETED)
 """A backend whose drain is in one of these takes nothing new."""
@@ -26,7 +26,6 @@ _STATES = {
     "Running": RUNNING,
     "Stalled": STALLED,
     "Succeeded": COMPLETED,
-    "Failed": FAILED,
     "Cancelled": CANCELLED,
 }
 """The proxies' word → ours."""
@@ -131,7 +130,7 @@ def _summary(kind: str, record: Object) -> str:
     if total is None or remaining is None or record["state"] == QUEUED:
         return str(record["state"]).lower()
     left = "" if record["state"] == CANCELLED else f" ({remaining} left)"
-    word = {STALLED: "stalled at ", CANCELLED: "cancelled at ", CANCELLING: "cancelling at ", FAILED: "failed at "}.get(record["state"], "")
+    word = {STALLED: "stalled at ", CANCELLED: "cancelled at ", CANCELLING: "cancelling at "}.get(record["state"], "")
     return f"{word}{percent(record)}%{left}"
 
 

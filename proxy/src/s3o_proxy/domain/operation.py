@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["Drain", "Rebalance", "Purge"]
-State = Literal["Pending", "Running", "Stalled", "Succeeded", "Failed", "Cancelled"]
+State = Literal["Pending", "Running", "Stalled", "Succeeded", "Cancelled"]
 
 KINDS: tuple[Kind, ...] = ("Drain", "Rebalance", "Purge")
 ACTIVE: frozenset[State] = frozenset(("Pending", "Running", "Stalled"))

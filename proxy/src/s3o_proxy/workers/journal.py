@@ -62,7 +62,7 @@ class Journal:
         self, state: State, reason: str = "", message: str = "", figures: Mapping[str, Any] = NONE, plan: Plan | None = None
     ) -> None:
         """Note a change of state, at once. Raises Ended."""
-        ended_ms = self._clock() if state in ("Succeeded", "Failed") else 0
+        ended_ms = self._clock() if state == "Succeeded" else 0
         self.operation = replace(
             self.operation, state=state, reason=reason, message=message, plan=plan or self.operation.plan, finished_ms=ended_ms
         )
