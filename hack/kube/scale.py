@@ -58,7 +58,7 @@ def main(buckets: int, backends: int, rest_s: float) -> int:
         with operators(running, namespace.name, Path(folder)) as starting:
             first = starting.start()
             _eventually("an operator leads", lambda: " leads" in first.said())
-            fleet = threading.Thread(target=namespace.make_proxies_ready, daemon=True)
+            fleet = threading.Thread(target=_make_proxies_ready, args=(namespace,), daemon=True)
             before, began = _requests(namespace), time.monotonic()
             fleet.start()
             _create_all(namespace, buckets, backends)
@@ -80,6 +80,11 @@ def main(buckets: int, backends: int, rest_s: float) -> int:
             report("one changed backend until the proxies' configuration has it", _one_change(namespace), 3, "s")
             print(f"{'(CPU of the restarted operator until then':<58}{_cpu_s(starting.started[-1]):>8.1f} s)")
     return 1 if any(one.value >= one.bound for one in figures) else 0
+
+
+def _make_proxies_ready(namespace: Namespace) -> None:
+    _eventually("the proxies' Deployment is there", lambda: namespace.get("Deployment", "main-proxy") is not None)
+    namespace.make_proxies_ready()
 
 
 def _create_all(namespace: Namespace, buckets: int, backends: int) -> None:
@@ -194,7 +199,7 @@ def _eventually(what: str, holds: Callable[[], bool]) -> None:
     while not holds():
         if time.monotonic() > deadline:
             raise SystemExit(f"not within {_MOST_S:g} s: {what}")
-        time.sleep(0.02)  # an API server is asked, not waited for
+        time.sleep(0.05)  # an API server is asked, not waited for
 
 
 if __name__ == "__main__":

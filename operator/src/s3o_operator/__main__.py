@@ -16,6 +16,7 @@ import time
 from typing import NoReturn
 
 import kopf
+import uvloop
 
 from s3o_operator.apply.announce import Announcer
 from s3o_operator.fleet.client import AdminClient
@@ -159,7 +160,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for chatty in ("kopf", "aiohttp"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    asyncio.run(_run_and_exit())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run_and_exit())
 
 
 async def _run_and_exit() -> NoReturn:
