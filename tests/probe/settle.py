@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,4 +34,6 @@ def settle(fleet: Fleet, proxy: int = 0) -> None:
 def abort_uploads(fleet: Fleet, proxy: int = 0) -> None:
     client = fleet.client(proxy)
     for upload in client.list_multipart_uploads(Bucket=fleet.bucket).get("Uploads", []):
-        client.abort_multipart_upload(Bucket=fleet.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        # Its writer may have sent the end of it just before he was stopped.
+        with suppress(client.exceptions.NoSuchUpload):
+            client.abort_multipart_upload(Bucket=fleet.bucket, Key=upload["Key"], UploadId=upload["UploadId"])

@@ -36,6 +36,22 @@ async def test_what_cannot_be_settled_now_is_asked_about_later() -> None:
     assert len(forsaken) == 0
 
 
+async def test_one_that_cannot_be_settled_keeps_no_other_from_it() -> None:
+    forsaken, asked = Forsaken(), list[str]()
+
+    async def never() -> None:
+        raise MetadataUnavailable("its batch is refused")
+
+    async def settle() -> None:
+        asked.append("settled")
+
+    forsaken.add("write-1", never)
+    forsaken.add("write-2", settle)
+    with pytest.raises(MetadataUnavailable, match="refused"):
+        await forsaken.settle_all()
+    assert (asked, len(forsaken)) == (["settled"], 1)
+
+
 async def test_what_is_forsaken_again_while_it_is_settled_is_settled_again() -> None:
     forsaken, asked = Forsaken(), list[str]()
 

@@ -66,6 +66,32 @@ async def test_bytes_that_landed_late_while_the_database_was_away_are_mentioned_
     assert await stage.audit() == []
 
 
+async def test_a_client_that_hangs_up_while_the_database_is_away_leaves_no_reservation(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is cancelled never hears that the ledger could not be told; the reaper must."""
+    stage.backends["first"].fail("put")
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def away(*_: object) -> None:
+        asked.set()
+        await answer.wait()
+        raise MetadataUnavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.metadata, "abandon_write", away)
+        writing = asyncio.create_task(stage.perform(PutObject("photos", "a"), DATA))
+        await asked.wait()
+        writing.cancel()
+        await asyncio.sleep(0)
+        answer.set()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+    assert (await stage.used()).reserved_bytes == len(DATA)
+    await stage.reap_intents().run_once()
+    assert (await stage.used()).reserved_bytes == 0
+
+
 async def test_bytes_that_landed_late_wait_for_a_backend_that_cannot_delete(stage: Stage) -> None:
     stalled = stage.backends["first"].stall("put", at="received")
     writing = asyncio.create_task(stage.perform(PutObject("photos", "a"), DATA))

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from s3o_proxy.domain.errors import MetadataError
+
 
 class Forsaken:
     """`settle` is asked again, by the reaper, until it returns."""
@@ -25,11 +27,19 @@ class Forsaken:
         self._settlements[write_id] = settle
 
     async def settle_all(self) -> int:
-        """Settle what can be settled now; returns how many. Raises the ledger's error when it still cannot be asked."""
+        """Settle what can be settled now; returns how many. Raises the ledger's first error; one write that cannot be settled
+        keeps no other from it."""
         settled = 0
+        failure: MetadataError | None = None
         for write_id, settle in list(self._settlements.items()):
-            await settle()
+            try:
+                await settle()
+            except MetadataError as error:
+                failure = failure or error
+                continue
             if self._settlements.get(write_id) is settle:  # Else it was forsaken again meanwhile, and that is not settled.
                 del self._settlements[write_id]
             settled += 1
+        if failure is not None:
+            raise failure
         return settled

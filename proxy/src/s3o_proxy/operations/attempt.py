@@ -6,10 +6,10 @@ early, a row still does (I2): not even a process that stood still until its inte
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from s3o_proxy.domain.cleanup import SETTLE_MS
 from s3o_proxy.domain.errors import BackendError, BodyError, DomainError, MetadataError, OutcomeUnknown
@@ -62,10 +62,7 @@ async def reserve(context: Context, intent: Intent, quota_bytes: int | None) -> 
 
 
 async def _cancel(context: Context, intent: Intent) -> None:
-    try:
-        await finish(context.metadata.cancel_reservation(intent))
-    except MetadataError:
-        context.forsaken.add(intent.write_id, lambda: context.metadata.cancel_reservation(intent))
+    await now_or_later(context, intent.write_id, lambda: context.metadata.cancel_reservation(intent))
 
 
 class StartedBody:
@@ -121,12 +118,21 @@ def certainly_not_landed(error: BaseException, sent: StartedBody | None) -> bool
 
 
 async def abandon(context: Context, intent: Intent, reason: str, due_ms: int) -> None:
-    """Turn the intent into a cleanup row, cancelled or not; if the database cannot be told now, the reaper tells it."""
-    try:
-        await finish(context.metadata.abandon_write(intent, reason, due_ms))
-    except MetadataError:
-        forsake(context, intent, reason, due_ms)
+    """Turn the intent into a cleanup row."""
+    await now_or_later(context, intent.write_id, lambda: context.metadata.abandon_write(intent, reason, due_ms))
     context.wake_cleanup()
+
+
+async def now_or_later(context: Context, write_id: str, record: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Cancelled or not. If the database cannot be told now, the reaper tells it: also of one who is cancelled meanwhile, and hears nothing."""
+
+    async def told() -> None:
+        try:
+            await record()
+        except MetadataError:
+            context.forsaken.add(write_id, record)
+
+    await finish(told())
 
 
 def forsake(context: Context, intent: Intent, reason: str, due_ms: int) -> None:

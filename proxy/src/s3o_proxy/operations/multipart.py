@@ -23,7 +23,7 @@ from s3o_proxy.domain.errors import (
 from s3o_proxy.domain.model import Intent, Part, Upload
 from s3o_proxy.domain.placement import rank_for_upload
 from s3o_proxy.domain.storage_key import key_metadata, storage_key
-from s3o_proxy.operations.attempt import StartedBody, certainly_not_landed, reserve
+from s3o_proxy.operations.attempt import StartedBody, certainly_not_landed, now_or_later, reserve
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.finish import finish
 from s3o_proxy.operations.write import agreed_etag, ask_for_digests, blamed, digests_of
@@ -166,10 +166,7 @@ async def _upload_part(context: Context, upload: Upload, intent: Intent, source:
 
 
 async def _release_part(context: Context, write_id: str, *, certainly_not_landed: bool) -> None:
-    try:
-        await finish(context.metadata.release_part(write_id, certainly_not_landed=certainly_not_landed))
-    except MetadataError:
-        _forsake_part(context, write_id)
+    await now_or_later(context, write_id, lambda: context.metadata.release_part(write_id, certainly_not_landed=certainly_not_landed))
 
 
 def _forsake_part(context: Context, write_id: str) -> None:
