@@ -13,6 +13,7 @@ from s3o_crds.v1alpha1.scheduling import Affinity, Labels, Toleration, TopologyS
 from s3o_crds.values import VALIDATIONS, ObjectName, PositiveByteSize, cel
 
 _ATOMIC = {"x-kubernetes-list-type": "atomic"}
+_SET = {"x-kubernetes-list-type": "set"}
 _RESERVED = ("app.kubernetes.io/", "s3orchestrator.io/")
 _RESERVED_SENTENCE = "keys below app.kubernetes.io/ and s3orchestrator.io/ are the operator's own"
 _RESERVED_CEL = cel("self.all(key, !(" + " || ".join(f"key.startsWith('{prefix}')" for prefix in _RESERVED) + "))", _RESERVED_SENTENCE)
@@ -55,7 +56,7 @@ class Image(Section):
     """Its digest, instead of a tag."""
     pull_policy: Literal["IfNotPresent", "Always", "Never"] = "IfNotPresent"
     """When nodes pull it."""
-    pull_secrets: Annotated[tuple[ObjectName, ...], Field(max_length=8, json_schema_extra=_ATOMIC)] = ()
+    pull_secrets: Annotated[tuple[ObjectName, ...], Field(max_length=8, json_schema_extra=_SET)] = ()
     """Secrets of type kubernetes.io/dockerconfigjson, in the namespace of this object."""
 
 

@@ -39,5 +39,10 @@ _BY_STATUS: dict[int, type[KubeError]] = {
 }
 
 
+_UNTYPED = "failed to create typed patch object"
+"""Said with a 500 of what has no place in its kind's schema, such as a name that a list keyed by names has twice."""
+
+
 def error_of(status: int, message: str) -> KubeError:
-    return _BY_STATUS.get(status, Unreachable)(message[:1000])
+    refused = Invalid if _UNTYPED in message else Unreachable
+    return _BY_STATUS.get(status, refused)(message[:1000])

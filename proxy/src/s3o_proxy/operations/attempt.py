@@ -124,7 +124,7 @@ async def abandon(context: Context, intent: Intent, reason: str, due_ms: int) ->
 
 
 async def now_or_later(context: Context, write_id: str, record: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Cancelled or not. If the database cannot be told now, the reaper tells it: also of one who is cancelled meanwhile, and hears nothing."""
+    """Cancelled or not. What the database cannot be told now, the reaper tells it, even if nobody is left here to hear of that."""
 
     async def told() -> None:
         try:
