@@ -23,7 +23,7 @@ async def test_every_row_that_mentions_bytes_is_listed_by_storage_key(ledger: Me
     await ledger.delete_object(BUCKET, "c", NOW_MS)
     await ledger.reserve_write(an_intent("w4", "a"), None)
     await ledger.reserve_write(an_intent("w5", "d"), None)
-    await ledger.abandon_write(an_intent("w5", "d"), "failed", NOW_MS - 1)
+    await ledger.abandon_write(an_intent("w5", "d"), "write_failed", NOW_MS - 1)
     (item,) = await ledger.claim_cleanup("worker", NOW_MS - 1, 1000, 1)
     await ledger.bury_cleanup(item.item_id, "denied", NOW_MS)
     upload = await open_upload(ledger, "u1", "e")
@@ -45,7 +45,7 @@ async def test_every_row_that_mentions_bytes_is_listed_by_storage_key(ledger: Me
 async def test_mentions_of_one_key_come_together_live_ones_first(ledger: Metadata) -> None:
     """A completed upload that was aborted all the same: object and cleanup row name one storage key."""
     upload = await open_upload(ledger, "u1", "a")
-    await ledger.abort_upload("u1", "client", NOW_MS)
+    await ledger.abort_upload("u1", "upload_aborted", NOW_MS)
     upload = await open_upload(ledger, "u2", "a")
     again = upload.storage_key.replace("u2", "u1")
     await ledger.reserve_write(an_intent("write-of-u1", "a"), None)
@@ -53,7 +53,7 @@ async def test_mentions_of_one_key_come_together_live_ones_first(ledger: Metadat
     mention = await ledger.mentioned(BACKEND, again)
     assert mention is not None
     assert mention.kind == "intent"
-    await ledger.abandon_write(an_intent("write-of-u1", "a"), "end of test", NOW_MS)
+    await ledger.abandon_write(an_intent("write-of-u1", "a"), "write_failed", NOW_MS)
 
 
 async def test_mentions_come_in_byte_order_over_many_pages(ledger: Metadata) -> None:

@@ -17,7 +17,7 @@ async def orphan(ledger: Metadata, count: int, *, due_ms: int = NOW_MS) -> None:
     for number in range(count):
         write_id = f"w{due_ms}-{number}"
         await ledger.reserve_write(an_intent(write_id, f"k{number}"), None)
-        await ledger.abandon_write(an_intent(write_id, f"k{number}"), "failed", due_ms + number)
+        await ledger.abandon_write(an_intent(write_id, f"k{number}"), "write_failed", due_ms + number)
 
 
 async def claim(ledger: Metadata, owner: str = "worker", now_ms: int = NOW_MS + 100, limit: int = 100) -> list[CleanupItem]:

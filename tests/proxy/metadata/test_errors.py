@@ -122,7 +122,7 @@ async def test_a_commit_that_fails_in_an_unforeseen_way_is_not_tried_again(tmp_p
     ledger._engine._writer = real
     assert {type(commit.exception()) for commit in commits} == {OutcomeUnknown}
     for number in range(3):
-        await ledger.abandon_write(an_intent(f"w{number}", f"k{number}"), "unknown", 0)
+        await ledger.abandon_write(an_intent(f"w{number}", f"k{number}"), "write_failed", 0)
     assert (await ledger.usage())[BACKEND].objects == 3
     assert (await ledger.queue_depths())["cleanup_queue"] == 0
     await ledger.close()

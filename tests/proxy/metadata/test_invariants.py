@@ -78,14 +78,14 @@ class World:
         if what == "leave":
             return
         if what == "abandon":
-            await self.ledger.abandon_write(intent, "failed", NOW_MS)
+            await self.ledger.abandon_write(intent, "write_failed", NOW_MS)
             return
         conditions = {"write if none": Conditions(if_none_match="*"), "write if match": Conditions(if_match="*")}.get(what, Conditions())
         new = an_object(write_id, key, bucket=self.bucket, size_bytes=size_bytes)
         try:
             await self.ledger.commit_write(new, conditions)
         except DECLINED:
-            await self.ledger.abandon_write(intent, "declined", NOW_MS)
+            await self.ledger.abandon_write(intent, "write_failed", NOW_MS)
 
     async def _upload(self, key: str, backend: str, size_bytes: int, *, abort: bool) -> None:
         upload = an_upload(f"{self.bucket}-{next(self.names)}", key, bucket=self.bucket, backend=backend)
@@ -97,7 +97,7 @@ class World:
         await self.ledger.open_upload(upload.upload_id, "theirs")
         held = [size for number, size in enumerate((size_bytes, 5, size_bytes), 1) if await self._part(upload, number, size)]
         if abort or not held:
-            await self.ledger.abort_upload(upload.upload_id, "client", NOW_MS)
+            await self.ledger.abort_upload(upload.upload_id, "upload_aborted", NOW_MS)
         else:
             new = an_object(upload.write_id, key, bucket=self.bucket, size_bytes=held[-1])
             await self.ledger.commit_complete(upload.upload_id, new, Conditions())

@@ -109,7 +109,7 @@ async def test_different_kinds_share_a_transaction(ledger: Metadata, transaction
     async with asyncio.TaskGroup() as group:
         group.create_task(ledger.delete_object(BUCKET, "a", NOW_MS))
         group.create_task(ledger.commit_write(an_object("w2", "b")))
-        group.create_task(ledger.abandon_write(an_intent("w3", "c"), "failed", NOW_MS))
+        group.create_task(ledger.abandon_write(an_intent("w3", "c"), "write_failed", NOW_MS))
         # 30 bytes are held, and stay so: what this transaction itself moves is counted.
         group.create_task(ledger.reserve_write(an_intent("w4", "d"), 40))
         group.create_task(ledger.acquire_lease("cleanup", "one", NOW_MS, 100))
@@ -140,7 +140,7 @@ async def test_a_member_that_is_declined_does_not_disturb_the_others(ledger: Met
     assert isinstance(lost.result(), WriteLost)
     assert passed.result() is None
     assert len(transactions) == 1
-    await ledger.abandon_write(an_intent("w1", "taken"), "declined", NOW_MS)
+    await ledger.abandon_write(an_intent("w1", "taken"), "write_failed", NOW_MS)
 
 
 async def test_a_member_that_breaks_a_constraint_fails_alone(
@@ -180,7 +180,7 @@ async def test_what_a_database_cannot_store_fails_alone(ledger: Metadata) -> Non
         bad = group.create_task(_error_of_reserving(ledger, "nul\0"))
     assert good.result().granted
     if bad.result() is None:
-        await ledger.abandon_write(an_intent("bad", "nul\0"), "SQLite took it", NOW_MS)
+        await ledger.abandon_write(an_intent("bad", "nul\0"), "write_failed", NOW_MS)
     else:
         assert isinstance(bad.result(), MetadataUnavailable)
 

@@ -107,7 +107,7 @@ async def test_during_commit_nobody_knows(ledger: Metadata, side: Connection) ->
     with pytest.raises(OutcomeUnknown):
         await commit
     # Nothing was deleted on this. The ledger knows: the intent is still there, so it was not committed.
-    await ledger.abandon_write(an_intent("w1"), "forsaken", NOW_MS)
+    await ledger.abandon_write(an_intent("w1"), "write_failed", NOW_MS)
     with pytest.raises(WriteLost):
         await ledger.commit_write(an_object("w1"))
     assert (await ledger.usage())[BACKEND].orphan_bytes == 10
@@ -153,7 +153,7 @@ async def test_a_constraint_that_speaks_at_commit_rolls_back_for_certain(ledger:
     with pytest.raises(MetadataUnavailable):
         await ledger.commit_write(an_object("bad", "bad"))
     await good
-    await ledger.abandon_write(an_intent("bad", "bad"), "refused", NOW_MS)
+    await ledger.abandon_write(an_intent("bad", "bad"), "write_failed", NOW_MS)
 
 
 async def test_a_deadlock_is_tried_again(ledger: Metadata, side: Connection) -> None:

@@ -122,7 +122,7 @@ async def test_conditions_are_decided_in_the_commit(ledger: Metadata) -> None:
             await ledger.commit_write(an_object("w3"), conditions)
         # The intent is still there: what was written is the caller's to abandon.
         assert (await ledger.queue_depths())["intents"] == 1
-        await ledger.abandon_write(an_intent("w3"), "condition failed", NOW_MS)
+        await ledger.abandon_write(an_intent("w3"), "write_failed", NOW_MS)
     found = await ledger.find_object(BUCKET, "cat.jpg")
     assert found is not None
     assert found.write_id == "w2"
@@ -196,7 +196,7 @@ async def _race(one: Metadata, other: Metadata) -> list[str]:
         try:
             await ledger.commit_write(replace(an_object(write_id), modified_ms=NOW_MS), IF_NONE)
         except PreconditionFailed:
-            await ledger.abandon_write(an_intent(write_id), "lost the race", NOW_MS)
+            await ledger.abandon_write(an_intent(write_id), "write_failed", NOW_MS)
         else:
             won.append(write_id)
 
@@ -224,7 +224,7 @@ async def test_compare_and_swap_over_two_processes_counts_every_step(two_ledgers
             try:
                 await ledger.commit_write(an_object(write_id, size_bytes=seen.size_bytes + 1), Conditions(if_match=seen.etag))
             except PreconditionFailed:
-                await ledger.abandon_write(an_intent(write_id), "overtaken", NOW_MS)
+                await ledger.abandon_write(an_intent(write_id), "write_failed", NOW_MS)
             else:
                 times -= 1
                 steps += 1

@@ -135,7 +135,7 @@ async def test_committing_a_part_races_with_aborting_its_upload(two_ledgers: tup
         async with asyncio.TaskGroup() as group:
             for number in range(1, 9):
                 group.create_task(commit(upload_id, number))
-            group.create_task(other.abort_upload(upload_id, "client", NOW_MS))
+            group.create_task(other.abort_upload(upload_id, "upload_aborted", NOW_MS))
         assert await one.list_parts(upload_id, 0, 10) == ((), False)
     assert (await one.queue_depths())["intents"] == 0
     assert await reserved_bytes(one) == 0

@@ -125,7 +125,7 @@ async def test_a_quota_holds_while_two_processes_write_delete_and_clean_up(two_l
             intent = an_intent(write_id, key, backend=backend, size_bytes=50 + number * 7 + step)
             if (await ledger.reserve_write(intent, quota)).granted:
                 if step % 5 == 4:
-                    await ledger.abandon_write(intent, "failed", NOW_MS)
+                    await ledger.abandon_write(intent, "write_failed", NOW_MS)
                 else:
                     await ledger.commit_write(an_object(write_id, key, size_bytes=intent.size_bytes))
             if step % 4 == 3:
@@ -144,11 +144,11 @@ async def test_a_quota_holds_while_two_processes_write_delete_and_clean_up(two_l
 
 async def test_abandoned_bytes_become_orphans_that_a_cleanup_row_mentions(ledger: Metadata) -> None:
     await ledger.reserve_write(an_intent("w1", size_bytes=7), None)
-    await ledger.abandon_write(an_intent("w1", size_bytes=7), "client hung up", NOW_MS + 5)
+    await ledger.abandon_write(an_intent("w1", size_bytes=7), "write_failed", NOW_MS + 5)
     assert await ledger.usage() == {BACKEND: Usage(BACKEND, orphan_bytes=7)}
     assert not await ledger.claim_cleanup("worker", NOW_MS + 4, 1000, 10)
     (item,) = await ledger.claim_cleanup("worker", NOW_MS + 5, 1000, 10)
-    assert (item.storage_key, item.size_bytes, item.reason) == (f"{BUCKET}/cat.jpg~w1", 7, "client hung up")
+    assert (item.storage_key, item.size_bytes, item.reason) == (f"{BUCKET}/cat.jpg~w1", 7, "write_failed")
     with pytest.raises(WriteLost):
         await ledger.commit_write(an_object("w1"))
 
@@ -156,13 +156,13 @@ async def test_abandoned_bytes_become_orphans_that_a_cleanup_row_mentions(ledger
 async def test_abandoning_all_backends_of_a_write(ledger: Metadata) -> None:
     for backend in ("a", "b"):
         await ledger.reserve_write(an_intent("w1", backend=backend), None)
-    await ledger.abandon_write(an_intent("w1"), "failed", NOW_MS)
+    await ledger.abandon_write(an_intent("w1"), "write_failed", NOW_MS)
     assert [usage.orphan_bytes for usage in (await ledger.usage()).values()] == [10, 10]
 
 
 async def test_abandoning_what_was_committed_does_nothing(ledger: Metadata) -> None:
     await put(ledger, "w1")
-    await ledger.abandon_write(an_intent("w1"), "failed", NOW_MS)
+    await ledger.abandon_write(an_intent("w1"), "write_failed", NOW_MS)
     assert await ledger.find_object(BUCKET, "cat.jpg") is not None
     assert await ledger.usage() == {BACKEND: Usage(BACKEND, used_bytes=10, objects=1)}
 
@@ -173,11 +173,11 @@ async def test_abandoning_what_was_reaped_mentions_its_bytes_again(ledger: Metad
     assert await ledger.reap_intents(NOW_MS, 10) == 1
     (item,) = await ledger.claim_cleanup("worker", NOW_MS, 1000, 10)
     await ledger.finish_cleanup([item.item_id])
-    await ledger.abandon_write(an_intent("w1"), "late", NOW_MS + 5)
+    await ledger.abandon_write(an_intent("w1"), "write_failed", NOW_MS + 5)
     assert await ledger.usage() == {BACKEND: Usage(BACKEND, orphan_bytes=10)}
     assert not await ledger.claim_cleanup("worker", NOW_MS + 4, 1000, 10)
     (again,) = await ledger.claim_cleanup("worker", NOW_MS + 5, 1000, 10)
-    assert (again.storage_key, again.size_bytes, again.reason) == (item.storage_key, 10, "late")
+    assert (again.storage_key, again.size_bytes, again.reason) == (item.storage_key, 10, "write_failed")
 
 
 async def test_a_cleanup_that_waits_is_replaced_and_a_claim_on_it_ends(ledger: Metadata) -> None:
@@ -186,7 +186,7 @@ async def test_a_cleanup_that_waits_is_replaced_and_a_claim_on_it_ends(ledger: M
     await ledger.reap_intents(NOW_MS, 10)
     (item,) = await ledger.claim_cleanup("worker", NOW_MS, 1000, 10)
     for _ in range(2):
-        await ledger.abandon_write(an_intent("w1"), "late", NOW_MS + 5)
+        await ledger.abandon_write(an_intent("w1"), "write_failed", NOW_MS + 5)
     await ledger.finish_cleanup([item.item_id])
     assert await ledger.usage() == {BACKEND: Usage(BACKEND, orphan_bytes=10)}
     (again,) = await ledger.claim_cleanup("worker", NOW_MS + 5, 1000, 10)
@@ -203,7 +203,7 @@ async def test_an_object_that_moved_since_was_committed_too(ledger: Metadata) ->
     (item,) = await ledger.claim_cleanup("worker", NOW_MS, 1000, 10)
     await ledger.finish_cleanup([item.item_id])
     for intent in (an_intent("w1"), moved):
-        await ledger.abandon_write(intent, "unknown", NOW_MS)
+        await ledger.abandon_write(intent, "write_failed", NOW_MS)
     assert (await ledger.queue_depths())["cleanup_queue"] == 0
 
 

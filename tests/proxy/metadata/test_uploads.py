@@ -52,7 +52,7 @@ async def test_an_unknown_upload_cannot_be_opened_completed_or_aborted(ledger: M
     with pytest.raises(NoSuchUpload):
         await ledger.commit_complete("u1", an_object("w1"), ALWAYS)
     with pytest.raises(NoSuchUpload):
-        await ledger.abort_upload("u1", "client", NOW_MS)
+        await ledger.abort_upload("u1", "upload_aborted", NOW_MS)
     await ledger.end_complete("u1", OWNER, may_be_complete=False)
 
 
@@ -62,7 +62,7 @@ async def test_a_bucket_has_at_most_its_limit_of_uploads(ledger: Metadata) -> No
     with pytest.raises(TooManyUploads):
         await ledger.create_upload(an_upload("u3", "c"), 2)
     await ledger.create_upload(an_upload("u4", "c", bucket="other"), 2)
-    await ledger.abort_upload("u1", "client", NOW_MS)
+    await ledger.abort_upload("u1", "upload_aborted", NOW_MS)
     await ledger.create_upload(an_upload("u5", "c"), 2)
 
 
@@ -176,7 +176,7 @@ async def test_an_aborted_upload_becomes_one_cleanup_row(ledger: Metadata) -> No
     await ledger.reserve_part(a_part_intent("running", upload, 3, size_bytes=25), None)
     await ledger.reserve_part(a_part_intent("unsure", upload, 4, size_bytes=5), None)
     await ledger.release_part("unsure", certainly_not_landed=False)
-    await ledger.abort_upload("u1", "client", NOW_MS)
+    await ledger.abort_upload("u1", "upload_aborted", NOW_MS)
 
     assert await ledger.usage() == {BACKEND: Usage(BACKEND, orphan_bytes=180)}
     (item,) = await ledger.claim_cleanup("worker", NOW_MS, 1000, 10)
@@ -184,7 +184,7 @@ async def test_an_aborted_upload_becomes_one_cleanup_row(ledger: Metadata) -> No
     with pytest.raises(WriteLost):
         await ledger.commit_part("running", a_part(3))
     with pytest.raises(NoSuchUpload):
-        await ledger.abort_upload("u1", "client", NOW_MS)
+        await ledger.abort_upload("u1", "upload_aborted", NOW_MS)
 
 
 async def test_an_upload_that_somebody_who_lives_completes_is_not_aborted_by_another(ledger: Metadata) -> None:
@@ -194,11 +194,11 @@ async def test_an_upload_that_somebody_who_lives_completes_is_not_aborted_by_ano
         await open_upload(ledger, upload_id, upload_id)
     await ledger.begin_complete("u1", OWNER, NOW_MS)
     await ledger.begin_complete("u2", OWNER, NOW_MS)
-    aborts = [asyncio.create_task(ledger.abort_upload(upload_id, "client", NOW_MS)) for upload_id in ("u1", "u3")]
+    aborts = [asyncio.create_task(ledger.abort_upload(upload_id, "upload_aborted", NOW_MS)) for upload_id in ("u1", "u3")]
     await asyncio.wait(aborts)
     assert [type(abort.exception()) for abort in aborts] == [UploadBusy, type(None)]
-    await ledger.abort_upload("u2", "precondition", NOW_MS, OWNER)
-    await ledger.abort_upload("u1", "client", NOW_MS + MINUTE_MS)
+    await ledger.abort_upload("u2", "upload_aborted", NOW_MS, OWNER)
+    await ledger.abort_upload("u1", "upload_aborted", NOW_MS + MINUTE_MS)
     assert (await ledger.queue_depths())["uploads"] == 0
 
 
@@ -212,7 +212,7 @@ async def test_who_lost_his_claim_does_not_end_the_claim_of_another(ledger: Meta
 
 async def test_an_upload_that_never_opened_can_be_aborted(ledger: Metadata) -> None:
     await ledger.create_upload(an_upload("u1"), None)
-    await ledger.abort_upload("u1", "backend refused", NOW_MS)
+    await ledger.abort_upload("u1", "upload_aborted", NOW_MS)
     (item,) = await ledger.claim_cleanup("worker", NOW_MS, 1000, 10)
     assert (item.backend_upload_id, item.size_bytes) == ("", 0)
 
@@ -234,7 +234,7 @@ async def test_complete_and_abort_at_once_have_one_outcome(two_ledgers: tuple[Me
 
     async def abort(number: int) -> None:
         try:
-            await other.abort_upload(f"u{number}", "client", NOW_MS)
+            await other.abort_upload(f"u{number}", "upload_aborted", NOW_MS)
             outcomes.append(("aborted", number))
         except NoSuchUpload:
             pass

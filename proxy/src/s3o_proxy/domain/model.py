@@ -167,7 +167,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class CleanupItem:
-    """Bytes nobody reads any more, still on a backend. Where its `reason` begins with `upload`, also an upload to abort
+    """Bytes nobody reads any more, still on a backend. Where `cleanup.may_leave_upload` says so, also an upload to abort
     there: `backend_upload_id`, or (where that is empty) any of this storage key."""
 
     item_id: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+from s3o_proxy.domain.cleanup import Reason
 from s3o_proxy.domain.model import (
     BucketUsage,
     CleanupItem,
@@ -155,7 +156,7 @@ class Ledger:
     async def commit_write(self, new: NewObject, conditions: Conditions = Conditions()) -> None:
         await self._lane.write(COMMIT_WRITE, CommitWrite(new, conditions))
 
-    async def abandon_write(self, intent: Intent, reason: str, due_ms: int) -> None:
+    async def abandon_write(self, intent: Intent, reason: Reason, due_ms: int) -> None:
         await self._lane.write(ABANDON_WRITE, AbandonWrite(intent, reason, due_ms))
 
     async def cancel_reservation(self, intent: Intent) -> None:
@@ -196,7 +197,7 @@ class Ledger:
     async def commit_complete(self, upload_id: str, new: NewObject, conditions: Conditions) -> None:
         await self._lane.write(COMMIT_COMPLETE, CommitComplete(upload_id, new, conditions))
 
-    async def abort_upload(self, upload_id: str, reason: str, now_ms: int, owner: str = "") -> None:
+    async def abort_upload(self, upload_id: str, reason: Reason, now_ms: int, owner: str = "") -> None:
         await self._lane.write(ABORT_UPLOAD, AbortUpload(upload_id, reason, now_ms, owner))
 
     async def list_uploads(self, bucket: str, prefix: str, delimiter: str, after_key: str, after_upload_id: str, limit: int) -> UploadsPage:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from s3o_proxy.domain.cleanup import Reason
 from s3o_proxy.domain.errors import DomainError, WriteLost
 from s3o_proxy.domain.model import Copy, StoredObject
 from s3o_proxy.metadata.objects import find_objects, key_lock
@@ -121,7 +122,7 @@ def _new_copy(member: CommitMove, intent: Row) -> Values:
     }
 
 
-def _displaced(row: Row, reason: str, now_ms: int, book: Book) -> Values:
+def _displaced(row: Row, reason: Reason, now_ms: int, book: Book) -> Values:
     book.move(row["backend"], used=-row["size_bytes"], orphan=row["size_bytes"], objects=-1)
     return cleanup_values(row, reason, now_ms, row["size_bytes"])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from s3o_proxy.domain.cleanup import Reason
 from s3o_proxy.domain.conditions import refusal
 from s3o_proxy.domain.errors import DomainError, WriteLost
 from s3o_proxy.domain.model import Conditions, Copy, NewObject, StoredObject
@@ -93,7 +94,7 @@ def replace_objects(replacements: Sequence[tuple[NewObject, Sequence[Copy]]], bo
     yield from ask_each("put_copies", copies)
 
 
-def displace(keys: Sequence[Mapping[str, str]], reason: str, due_ms: Mapping[Address, int], book: Book) -> Steps[None]:
+def displace(keys: Sequence[Mapping[str, str]], reason: Reason, due_ms: Mapping[Address, int], book: Book) -> Steps[None]:
     """Old copies out: their bytes become orphans that cleanup rows mention (I2)."""
     rows = yield from ask_each("displace_copies", keys)
     for row in rows:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from s3o_proxy.domain.cleanup import Reason
 from s3o_proxy.domain.model import (
     BucketUsage,
     CleanupItem,
@@ -68,7 +69,7 @@ class Metadata(Protocol):
         """
         ...
 
-    async def abandon_write(self, intent: Intent, reason: str, due_ms: int) -> None:
+    async def abandon_write(self, intent: Intent, reason: Reason, due_ms: int) -> None:
         """Give up a write some of whose bytes may have been sent: a cleanup row due at `due_ms` mentions them, also where the intent was
         reaped and that cleanup is over, because they may have landed since. Nothing where the write was committed."""
         ...
@@ -134,7 +135,7 @@ class Metadata(Protocol):
         """
         ...
 
-    async def abort_upload(self, upload_id: str, reason: str, now_ms: int, owner: str = "") -> None:
+    async def abort_upload(self, upload_id: str, reason: Reason, now_ms: int, owner: str = "") -> None:
         """Remove the upload; what it holds on the backend becomes one cleanup row due now. Raises NoSuchUpload, UploadBusy (a live owner
         other than `owner` is completing it)."""
         ...

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
+from s3o_proxy.domain.cleanup import Reason
 from s3o_proxy.domain.model import (
     CleanupItem,
     Copy,
@@ -190,7 +191,7 @@ def cleanup_item(row: Row) -> CleanupItem:
     )
 
 
-def cleanup_values(row: Row, reason: str, due_ms: int, size_bytes: int) -> Values:
+def cleanup_values(row: Row, reason: Reason, due_ms: int, size_bytes: int) -> Values:
     """For bytes without an upload on the backend; `row` names backend and storage_key."""
     return {
         "backend": row["backend"],

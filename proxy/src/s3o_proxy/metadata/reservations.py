@@ -10,9 +10,10 @@ A fence is exact as well: whoever reserves shares the backend's name as a lock, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from s3o_proxy.domain.cleanup import Reason
 from s3o_proxy.domain.errors import DomainError, NoSuchUpload, UploadBusy
 from s3o_proxy.domain.model import Intent
 from s3o_proxy.metadata.operations import backend_lock
@@ -32,7 +33,7 @@ class Reserve:
 @dataclass(frozen=True, slots=True)
 class AbandonWrite:
     intent: Intent
-    reason: str
+    reason: Reason
     due_ms: int
 
 
@@ -159,7 +160,7 @@ def _lock_and_sum(backends: Iterable[str], book: Book) -> Steps[tuple[dict[str, 
     return sums, {row["name"] for row in locked if row["fenced_by"]}
 
 
-def _orphan(rows: Sequence[Row], why: dict[str, tuple[str, int]], book: Book) -> Steps[None]:
+def _orphan(rows: Sequence[Row], why: Mapping[str, tuple[Reason, int]], book: Book) -> Steps[None]:
     """Bytes of consumed intents may have landed: cleanup rows mention them from now on (I2). `why`: reason and due time, by write."""
     cleanup = []
     for row in rows:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from s3o_proxy.domain.cleanup import Reason
 from s3o_proxy.domain.errors import BackendFenced, DomainError, MetadataError, NoSuchUpload, TooManyUploads, UploadBusy
 from s3o_proxy.domain.model import Conditions, Copy, NewObject, Upload
 from s3o_proxy.metadata.objects import key_lock, refuse, replace_objects
@@ -56,7 +57,7 @@ class AbortUpload:
     """`owner`: whose own Complete may be given up so; anybody else's is left alone while he lives."""
 
     upload_id: str
-    reason: str
+    reason: Reason
     now_ms: int
     owner: str
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from s3o_proxy.domain.cleanup import SETTLE_MS
+from s3o_proxy.domain.cleanup import SETTLE_MS, Reason
 from s3o_proxy.domain.errors import BackendError, BodyError, DomainError, MetadataError, OutcomeUnknown
 from s3o_proxy.domain.lease import OwnLease
 from s3o_proxy.domain.model import Intent
@@ -95,7 +95,7 @@ class Attempt:
 
 
 @asynccontextmanager
-async def attempt(context: Context, intent: Intent, reason: str, sent: StartedBody | None = None) -> AsyncIterator[Attempt]:
+async def attempt(context: Context, intent: Intent, reason: Reason, sent: StartedBody | None = None) -> AsyncIterator[Attempt]:
     """From the upload to the commit of `intent`; what raises in between ends it. `sent`: the body that is uploaded; None where the bytes do
     not pass through here."""
     it = Attempt()
@@ -117,7 +117,7 @@ def certainly_not_landed(error: BaseException, sent: StartedBody | None) -> bool
     return isinstance(error, BackendError) and not error.ambiguous
 
 
-async def abandon(context: Context, intent: Intent, reason: str, due_ms: int) -> None:
+async def abandon(context: Context, intent: Intent, reason: Reason, due_ms: int) -> None:
     """Turn the intent into a cleanup row."""
     await now_or_later(context, intent.write_id, lambda: context.metadata.abandon_write(intent, reason, due_ms))
     context.wake_cleanup()
@@ -135,5 +135,5 @@ async def now_or_later(context: Context, write_id: str, record: Callable[[], Cor
     await finish(told())
 
 
-def forsake(context: Context, intent: Intent, reason: str, due_ms: int) -> None:
+def forsake(context: Context, intent: Intent, reason: Reason, due_ms: int) -> None:
     context.forsaken.add(intent.write_id, lambda: context.metadata.abandon_write(intent, reason, due_ms))

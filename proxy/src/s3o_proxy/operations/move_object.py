@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 
 from s3o_proxy.backends.port import Backend
+from s3o_proxy.domain.cleanup import Reason
 from s3o_proxy.domain.errors import (
     BackendError,
     BackendNotFound,
@@ -85,7 +86,7 @@ def _can_copy(context: Context, found: StoredObject, source: Copy, candidate: Ca
 async def _transfer_and_commit(context: Context, found: StoredObject, source: Copy, intent: Intent, transfer: Transfer) -> bool:
     sent = StartedBody(CopiedBody(context, _read_first(found, source), None), context.lease)
     # By parts there may be an upload on the backend, which this reason makes the cleanup abort.
-    reason = "upload_move_failed" if isinstance(transfer, partial) else "move_failed"
+    reason: Reason = "upload_move_failed" if isinstance(transfer, partial) else "move_failed"
     # A copy, or the joining of parts, may still be at work there although we heard of a failure: of these no body tells.
     async with attempt(context, intent, reason, sent if transfer is _transfer else None) as this:
         await transfer(context, context.backends.get(intent.backend), found, source, intent, sent)

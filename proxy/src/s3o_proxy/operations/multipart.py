@@ -5,6 +5,7 @@ An upload is pinned to the backend where it began, since its parts must lie wher
 
 from __future__ import annotations
 
+from s3o_proxy.domain.cleanup import Reason
 from s3o_proxy.domain.errors import (
     AllBackendsFailed,
     BackendError,
@@ -181,7 +182,7 @@ async def abort_multipart_upload(context: Context, operation: AbortMultipartUplo
     return Deleted()
 
 
-async def end_upload(context: Context, upload_id: str, reason: str) -> None:
+async def end_upload(context: Context, upload_id: str, reason: Reason) -> None:
     """Give up an upload that failed; what cannot be recorded now, the stale-upload worker records later."""
     try:
         await finish(context.metadata.abort_upload(upload_id, reason, context.clock(), context.instance))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from itertools import groupby
 
 from s3o_proxy.backends.port import Backend, BackendSet
-from s3o_proxy.domain.cleanup import MAX_ATTEMPTS, next_try_ms
+from s3o_proxy.domain.cleanup import MAX_ATTEMPTS, may_leave_upload, next_try_ms
 from s3o_proxy.domain.errors import BackendError
 from s3o_proxy.domain.model import CleanupItem
 from s3o_proxy.domain.moving import MAX_SINGLE_PUT_BYTES
@@ -87,8 +87,7 @@ class CleanUp:
         return failures
 
     def _may_be_upload(self, item: CleanupItem) -> bool:
-        """What was written beyond the size of one PUT was moved, by parts: whoever died meanwhile left an upload."""
-        return item.reason.startswith("upload") or (item.reason == "reaped" and item.size_bytes > self._max_put_bytes)
+        return may_leave_upload(item.reason, item.size_bytes, self._max_put_bytes)
 
     async def _record_failures(self, items: Sequence[CleanupItem], failures: Mapping[int, str]) -> None:
         now = self._clock()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from s3o_proxy.domain.cleanup import SETTLE_MS
+from s3o_proxy.domain.cleanup import SETTLE_MS, Reason
 from s3o_proxy.domain.errors import NoSuchUpload, UploadBusy
 from s3o_proxy.domain.operation import Progress, Remains
 from s3o_proxy.metadata.port import PinnedUpload
@@ -59,7 +59,7 @@ class Rest:
                 await end_upload(self._means, upload, "upload_never_opened")
 
 
-async def end_upload(means: Means, upload: PinnedUpload, reason: str) -> bool:
+async def end_upload(means: Means, upload: PinnedUpload, reason: Reason) -> bool:
     """False while somebody completes it."""
     # The backend may just be creating one that is not open yet: looked for too early, it would not be found.
     due_ms = means.clock() + (0 if upload.is_open else SETTLE_MS)
