@@ -27,7 +27,8 @@ CREATE TABLE objects (
     CONSTRAINT a_checksum_is_full_or_composite CHECK (checksum_type IN ('FULL_OBJECT', 'COMPOSITE'))
 )
 
--- Where the bytes of objects lie. `size_bytes` is what they occupy there.
+-- Where the bytes of objects lie. `size_bytes` is what they occupy there. Nobody reads `state`: to take out a column that a constraint names,
+-- SQLite would copy every row.
 CREATE TABLE copies (
     bucket {{text}} NOT NULL,
     key {{text}} NOT NULL,
