@@ -1,4 +1,4 @@
-"""Proxies are replaced under load, by kubectl and by a change of their template: no request fails, and no transfer in flight is dropped."""
+"""Proxies are replaced under load, by kubectl and by changes of their template and image: no request fails, no transfer is dropped."""
 
 from __future__ import annotations
 
@@ -59,7 +59,22 @@ def test_split_runs_workers_of_their_own_that_serve_no_s3(fleet: Kubectl) -> Non
     assert behind == pods(fleet, "proxy")
 
 
-@pytest.mark.parametrize("by", ["kubectl rollout restart", "a change of the template"])
+CHANGES: dict[str, tuple[Manifest, str]] = {
+    "a change of the template": (
+        {"proxy": {"podTemplate": {"metadata": {"annotations": {"rolled": "again"}}}}},
+        "jsonpath={.spec.template.metadata.annotations.rolled}=again",
+    ),
+    # hack/kube/up gave the nodes the same image under a second tag.
+    "a change of the image": (
+        {"image": {"repository": "localhost/s3o-proxy", "tag": "again"}},
+        "jsonpath={.spec.template.spec.containers[0].image}=localhost/s3o-proxy:again",
+    ),
+}
+"""What is changed of the orchestrator's spec, and how it is seen that it has reached the Deployment."""
+RESTART = "kubectl rollout restart"
+
+
+@pytest.mark.parametrize("by", [RESTART, *CHANGES])
 def test_proxies_are_replaced_and_no_client_notices(fleet: Kubectl, by: str) -> None:
     before = pods(fleet, "proxy")
     mounted = [{"secretRef": {"name": "photos"}}, {"configMapRef": {"name": "photos"}}]
@@ -69,13 +84,12 @@ def test_proxies_are_replaced_and_no_client_notices(fleet: Kubectl, by: str) -> 
         fleet.wait_until_ready(f"pod/{slow}")
         while "reading" not in fleet.run("logs", slow):
             assert fleet.get("pod", slow)["status"]["phase"] == "Running"
-        if by == "kubectl rollout restart":
+        if by == RESTART:
             fleet.run("rollout", "restart", "deployment/main-proxy")
         else:
-            change = {"spec": {"proxy": {"podTemplate": {"metadata": {"annotations": {"rolled": "again"}}}}}}
-            fleet.run("patch", "s3orchestrator", "main", "--type=merge", f"--patch={json.dumps(change)}")
-            path = r"jsonpath={.spec.template.metadata.annotations.rolled}=again"
-            fleet.wait_for(path, "deployment/main-proxy")
+            spec, arrived = CHANGES[by]
+            fleet.run("patch", "s3orchestrator", "main", "--type=merge", f"--patch={json.dumps({'spec': spec})}")
+            fleet.wait_for(arrived, "deployment/main-proxy")
         fleet.run("rollout", "status", "deployment/main-proxy", "--timeout=180s", timeout_s=200)
         busy.wait_for_puts(busy.counts()["puts"] + 100)
         fleet.wait_for("jsonpath={.status.containerStatuses[0].state.terminated.reason}", f"pod/{slow}", timeout_s=180)

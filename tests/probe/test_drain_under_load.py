@@ -79,7 +79,8 @@ async def test_readers_and_writers_notice_nothing_of_a_drain(launch: Launch, dat
         )
     await end_of(fleet, operation_id)
     assert fleet.stored("first") == {}
-    moved = sum(proxy.metric("s3o_moved_objects_total", source="first") or 0 for proxy in fleet.proxies)
+    targets = [(proxy, target) for proxy in fleet.proxies for target in ("second", "third")]
+    moved = sum(proxy.metric("s3o_moved_objects_total", source="first", target=target) or 0 for proxy, target in targets)
     assert moved >= OBJECTS
     await check(fleet, writers, stored)
     # Nothing is left of it: once no proxy serves it any more, it may be forgotten.

@@ -45,6 +45,6 @@ async def test_killed_at_random_moments(launch: Launch, request: pytest.FixtureR
         async with s3_client(fleet) as client:
             assert await check_all(client, writers) == []
     assert [refusal for writer in writers for refusal in writer.refused] == []
-    assert sum(writer.done for writer in writers) > 10 * KILLS
+    assert sum(writer.done for writer in writers) > 2 * KILLS  # However slow the machine is, something was acknowledged and then killed.
     await asyncio.to_thread(settle, fleet)
     assert fleet.audit() == []
