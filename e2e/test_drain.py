@@ -126,6 +126,8 @@ def test_by_annotation_with_clients_at_work_and_processes_dying(filled: Kubectl)
         filled.run("delete", "pod", proxy["metadata"]["name"], "--wait=false")
         filled.operator().run("delete", "pod", "--selector=app.kubernetes.io/name=s3orchestrator-operator", "--wait=false")
         filled.wait_for("condition=Drained", "sb/one", timeout_s=600)
+        # Figures follow some seconds later than the end that they tell of.
+        filled.wait_for("jsonpath={.status.usage.objectCount}=0", "sb/one", timeout_s=60)
         outcome = load.stop()
         keep(ended())
     assert (outcome.failed, outcome.lost) == ([], [])
