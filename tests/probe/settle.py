@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import ClientError
+
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
     from tests.support.fleet import Fleet
 
 _LIMIT_S = 200.0
 """An instance's lease (30 s) and the reaper's period (15 s), or a dead cleanup's claim (60 s) and its period (30 s); and a busy machine."""
+
+_BUSY_S = 90.0
+"""An instance's lease, and a busy machine."""
 
 _GAUGES_S = 7.0
 """The gauges are read from the ledger every 5 s, give or take a fifth."""
@@ -33,7 +38,22 @@ def settle(fleet: Fleet, proxy: int = 0) -> None:
 
 def abort_uploads(fleet: Fleet, proxy: int = 0) -> None:
     client = fleet.client(proxy)
+    deadline = time.monotonic() + _BUSY_S
     for upload in client.list_multipart_uploads(Bucket=fleet.bucket).get("Uploads", []):
-        # Its writer may have sent the end of it just before he was stopped.
-        with suppress(client.exceptions.NoSuchUpload):
-            client.abort_multipart_upload(Bucket=fleet.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        while not _is_aborted(client, fleet.bucket, upload["Key"], upload["UploadId"]):
+            assert time.monotonic() < deadline, f"{upload} is still being completed"
+            time.sleep(1)
+
+
+def _is_aborted(client: S3Client, bucket: str, key: str, upload_id: str) -> bool:
+    """Its writer may have sent the end of it just before he was stopped. One that a killed process was completing is busy until its lease
+    has ended."""
+    try:
+        client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
+    except client.exceptions.NoSuchUpload:
+        return True
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "SlowDown":
+            raise
+        return False
+    return True
