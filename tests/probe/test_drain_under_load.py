@@ -143,10 +143,15 @@ async def test_cancelled_half_way_everything_stays_where_it_is_and_the_backend_o
     cancelled = admin.operation(fleet.proxies[0], operation_id)
     assert cancelled["state"] == "Cancelled"
     assert fleet.stored("first")
-    fleet.client().put_object(Bucket=fleet.bucket, Key="opened", Body=b"again")
-    assert any("opened" in key for key in fleet.stored("first"))
+    wait_until(lambda: _takes(fleet, "first"), "the backend does not open again")
     await asyncio.to_thread(abort_uploads, fleet)
     await check(fleet, writers, stored)
+
+
+def _takes(fleet: Fleet, backend: str) -> bool:
+    """A proxy looks every few seconds which backends are closed."""
+    fleet.client().put_object(Bucket=fleet.bucket, Key="opened", Body=b"again")
+    return any("opened" in key for key in fleet.stored(backend))
 
 
 @pytest.fixture
