@@ -18,7 +18,7 @@ from tests.probe.workload import Writer, check_all, s3_client
 from tests.support import admin
 from tests.support.fleet import BackendShape, Fleet, Launch
 
-KILLS = int(os.environ.get("S3O_KILLS", "6"))
+KILLS = int(os.environ.get("S3O_KILLS", "3"))
 SEED = int(os.environ.get("S3O_SEED", "20261121"))
 BALLAST = 250
 """Objects that nobody writes again: there is always something to move, and it must be there at the end, to the byte."""
