@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import kopf
 import pytest
 
 from s3o_operator.startup import CannotStart, kopf_settings, read_settings
@@ -29,6 +30,8 @@ def test_what_is_wrong_is_named(given: dict[str, str], named: str) -> None:
 
 def test_kopf_keeps_to_a_prefix_that_is_not_that_of_triggers() -> None:
     settings = kopf_settings()
-    assert settings.persistence.progress_storage.prefix == "kopf.s3orchestrator.io"  # type: ignore[attr-defined]  # of the kind that we set
+    storage = settings.persistence.progress_storage
+    assert isinstance(storage, kopf.AnnotationsProgressStorage)
+    assert storage.prefix == "kopf.s3orchestrator.io"
     assert settings.scanning.disabled
     assert not settings.posting.enabled

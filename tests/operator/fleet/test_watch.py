@@ -154,8 +154,9 @@ async def test_pods_that_serve_a_change_at_once_are_heard_before_it_is_reported(
     world.write(2)
     told.mounted = 2
     assert await world.watch.hear(KEY)
-    assert world.contact("a").report is not None
-    assert world.contact("a").report.generation == 2  # type: ignore[union-attr]  # the line above
+    report = world.contact("a").report
+    assert report is not None
+    assert report.generation == 2
     world.write(3)
     assert not await world.watch.hear(KEY)
     await world.add_pod("b", slow)
@@ -183,8 +184,9 @@ async def test_visits_of_one_fleet_do_not_overtake_each_other(world: World) -> N
         visits.create_task(world.watch.visit(KEY))
         answers.set()
     assert one.asked == ["reload", "status", "reload"]
-    assert world.contact("a").report is not None
-    assert world.contact("a").report.generation == 2  # type: ignore[union-attr]  # the line above
+    report = world.contact("a").report
+    assert report is not None
+    assert report.generation == 2
 
 
 async def test_visits_that_find_nothing_new_are_no_work(world: World) -> None:
