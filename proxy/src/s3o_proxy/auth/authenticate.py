@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
 from s3o_proxy.auth.chunk_signature import ChunkSignatures, UncheckedSignatures
@@ -22,6 +21,7 @@ from s3o_proxy.auth.sigv4 import (
     verify,
 )
 from s3o_proxy.config.snapshot import Credential
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.s3.body_promises import payload_mode
 from s3o_proxy.s3.errors import S3Error, invalid_argument
 from s3o_proxy.s3.query import parse_query
@@ -49,7 +49,7 @@ class CredentialLookup(Protocol):
     def find_token(self, token: str) -> Credential | None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Authentication:
     """`chunk_signatures` is there where each chunk of the body carries a signature: whoever reads the body holds the chunks against it."""
 

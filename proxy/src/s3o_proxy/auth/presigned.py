@@ -6,7 +6,6 @@ Source: AWS, S3 API Reference, "Authenticating Requests: Using Query Parameters"
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from s3o_proxy.auth.signing_key import Scope
 from s3o_proxy.auth.sigv4 import (
@@ -19,6 +18,7 @@ from s3o_proxy.auth.sigv4 import (
     parse_credential,
     parse_signed_headers,
 )
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.s3.body_promises import UNSIGNED_PAYLOAD, payload_mode
 from s3o_proxy.s3.dates import iso_date, parse_amz_date
 from s3o_proxy.s3.errors import S3Error
@@ -29,7 +29,7 @@ _REQUIRED = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-Da
 _HASH_PARAMETERS = ("X-Amz-Content-Sha256", "x-amz-content-sha256")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PresignedClaim:
     """A claim from the query, found valid now but for its signature."""
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import base64
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from s3o_proxy.auth.presigned import expired
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.s3.errors import S3Error
 from s3o_proxy.s3.request import RequestFacts
 from s3o_proxy.s3.target import virtual_host_bucket
@@ -57,7 +57,7 @@ _SIGNED_PARAMETERS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PresignedV2Claim:
     access_key_id: str
     signature: str

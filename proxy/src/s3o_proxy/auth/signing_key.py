@@ -7,14 +7,15 @@ Source: AWS, "Signature Version 4 signing process", deriving the signing key.
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
 from hashlib import sha256
+
+from s3o_proxy.domain.frozen import frozen
 
 _INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scope:
     """What a signing key is good for. `date` is YYYYMMDD; the service is always s3."""
 

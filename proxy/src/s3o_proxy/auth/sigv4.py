@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
 
 from s3o_proxy.auth.canonical import canonical_requests
 from s3o_proxy.auth.signing_key import Scope, SigningKey
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.s3.dates import amz_date, iso_date, parse_amz_date, parse_http_date
 from s3o_proxy.s3.errors import S3Error
 from s3o_proxy.s3.request import RequestFacts
@@ -29,7 +29,7 @@ _UNSIGNED_ALLOWED = frozenset({"x-amz-content-sha256", "x-amz-cf-id"})
 """The payload hash stands in the signed text itself; CloudFront adds its id on the way."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Claim:
     """What a request says of its signature, but for the signature."""
 
@@ -123,7 +123,7 @@ def headers_not_signed(names: Iterable[str]) -> S3Error:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """`matches`; and for the explanation of a mismatch, what was signed here."""
 

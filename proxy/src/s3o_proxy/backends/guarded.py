@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from s3o_proxy.backends.deadline import Deadline
 from s3o_proxy.backends.port import Backend, GetResult, HeadResult, ListedKey, ListedMultipart, PutResult
 from s3o_proxy.domain.errors import BackendError, BackendNotFound, BackendRejected, BackendThrottled, BackendTimeout, BackendUnavailable
+from s3o_proxy.domain.frozen import frozen
 
 _T = TypeVar("_T")
 
@@ -22,7 +22,7 @@ _LONG_ANSWER_FACTOR = 10
 """Joining parts and copying take a provider minutes for large objects, without a sign of progress."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """One call that ended. `operation` is its S3 name. `status`: success, not_found, rejected, throttled, timeout, unavailable, or aborted
     (the caller gave up, or its body failed). `duration_s`: spent waiting for the backend. Bytes are those of bodies."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
+from s3o_proxy.domain.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Traits:
     """What a provider promises, from its preset.
 
@@ -20,21 +21,21 @@ class Traits:
     verifies_content_md5: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PutResult:
     """`etag` without quotes, as the backend gave it."""
 
     etag: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeadResult:
     size_bytes: int
     etag: str
     metadata: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GetResult:
     """An open body of `size_bytes` (of the range, when one was asked for). Leave the context to release the connection."""
 
@@ -43,13 +44,13 @@ class GetResult:
     body: AsyncIterator[bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListedKey:
     key: str
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListedMultipart:
     key: str
     upload_id: str

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from s3o_proxy.domain.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Document:
     """`number` counts the documents of its file from 1."""
 

@@ -19,6 +19,7 @@ from s3o_proxy.config.documents import Document, Unreadable, files_of, read_docu
 from s3o_proxy.config.environment import Unresolved, expand
 from s3o_proxy.config.errors import ConfigError
 from s3o_proxy.config.snapshot import Snapshot, take_snapshot
+from s3o_proxy.domain.frozen import frozen
 
 _OUR_KINDS = frozenset(model.__name__ for model in (S3Orchestrator, StorageBackend, VirtualBucket, Secret))
 
@@ -39,7 +40,7 @@ class _Found:
     problems: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Loaded:
     """`ignored`: documents of kinds that are not read here, one line each."""
 
@@ -47,7 +48,7 @@ class Loaded:
     ignored: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Manifests:
     """A directory of custom resources and Secrets, with the environment that its Secrets may name. Implements `config.watch.Source`."""
 

@@ -7,7 +7,6 @@ digest tells, and the next change is looked at again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from s3o_proxy.config.certificates import check_certificates
 from s3o_proxy.config.errors import ConfigError
 from s3o_proxy.config.loader import Loaded
 from s3o_proxy.config.snapshot import take_snapshot
+from s3o_proxy.domain.frozen import frozen
 
 
 class _File(BaseModel):
@@ -47,7 +47,7 @@ _SHAPES: dict[str, TypeAdapter[Any]] = {
 _PART: TypeAdapter[Any] = TypeAdapter(_Part)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MountedConfig:
     """Implements `config.watch.Source`."""
 

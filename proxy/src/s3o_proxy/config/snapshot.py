@@ -7,16 +7,17 @@ Secret values live here and in nothing that can be printed (I7).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from hashlib import sha256
 from types import MappingProxyType
 from urllib.parse import unquote, urlsplit
 
 from s3o_crds.compiled import BackendConfig, BucketConfig, CredentialConfig, FleetConfig, SecretRef, ServerConfig
 from s3o_proxy.config.errors import ConfigError
+from s3o_proxy.domain.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credential:
     """Who may ask, and for which buckets. A SigV4 credential has an access key; a token credential has a token and nothing else.
 
@@ -30,7 +31,7 @@ class Credential:
     token: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Snapshot:
     """Build one with `take_snapshot`."""
 

@@ -5,7 +5,7 @@ Python compares strings by code point, which is the order of their UTF-8 bytes: 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from s3o_proxy.domain.frozen import frozen
 
 LAST_CODE_POINT = 0x10FFFF
 BEHIND_ALL = chr(LAST_CODE_POINT) * 257
@@ -26,7 +26,7 @@ def successor(prefix: str) -> str:
     return BEHIND_ALL
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KeyRange:
     """Keys `start ≤ key < stop`."""
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
+
+from s3o_proxy.domain.frozen import frozen
 
 ChecksumType = Literal["FULL_OBJECT", "COMPOSITE"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Description:
     """What a client said about an object, kept and returned as it was sent.
 
@@ -21,7 +23,7 @@ class Description:
     user_metadata: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Digests:
     """What is known of an object's bytes.
 
@@ -35,7 +37,7 @@ class Digests:
     checksum_type: ChecksumType = "FULL_OBJECT"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Copy:
     """Bytes of one object on one backend. `size_bytes` is what they occupy there."""
 
@@ -44,7 +46,7 @@ class Copy:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredObject:
     """One committed object with the copies that hold its bytes. `etag` has no quotes."""
 
@@ -61,7 +63,7 @@ class StoredObject:
     """Sizes of the parts of a completed multipart upload, in order; empty for any other object."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Conditions:
     """The conditions of a write or delete, decided inside the commit. ETags without quotes, or `*`."""
 
@@ -72,7 +74,7 @@ class Conditions:
         return self.if_match is not None or self.if_none_match is not None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Intent:
     """A write that reserved space and is not yet committed: the row that mentions bytes which may already lie there.
 
@@ -92,7 +94,7 @@ class Intent:
     part_number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NewObject:
     """What a commit makes visible: the object without its copies (they are the intents that the commit consumes)."""
 
@@ -107,7 +109,7 @@ class NewObject:
     part_sizes: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Upload:
     """A multipart upload, pinned to one backend, mapped to that backend's own upload `backend_upload_id`.
 
@@ -129,7 +131,7 @@ class Upload:
     state: Literal["open", "completing"] = "open"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """One uploaded part. `etag` is what the client was told, `backend_etag` what the backend wants back at Complete."""
 
@@ -141,7 +143,7 @@ class Part:
     digests: Digests
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BucketUsage:
     """What one bucket held when it was last counted."""
 
@@ -150,7 +152,7 @@ class BucketUsage:
     size_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Usage:
     """What one backend holds by the ledger's counters. The sum of the three byte counts never exceeds a quota (I3)."""
 
@@ -165,7 +167,7 @@ class Usage:
         return self.used_bytes + self.orphan_bytes + self.reserved_bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CleanupItem:
     """Bytes nobody reads any more, still on a backend. Where `cleanup.may_leave_upload` says so, also an upload to abort
     there: `backend_upload_id`, or (where that is empty) any of this storage key."""
@@ -179,7 +181,7 @@ class CleanupItem:
     attempts: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListQuery:
     """One page of a listing. `after` is exclusive and compares in UTF-8 byte order; `prefix` filters; `delimiter` groups."""
 
@@ -190,7 +192,7 @@ class ListQuery:
     limit: int = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListedObject:
     key: str
     size_bytes: int
@@ -200,7 +202,7 @@ class ListedObject:
     checksum_type: ChecksumType
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListPage:
     """Keys and common prefixes in one byte order, together at most `limit`.
 
@@ -214,7 +216,7 @@ class ListPage:
     last: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListedUpload:
     key: str
     upload_id: str
@@ -223,7 +225,7 @@ class ListedUpload:
     checksum_type: ChecksumType
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UploadsPage:
     uploads: tuple[ListedUpload, ...]
     prefixes: tuple[str, ...]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from s3o_proxy.domain.errors import NoSpace
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import StoredObject, Usage
 from s3o_proxy.domain.placement import Candidate, Strategy, rank
 
@@ -18,7 +18,7 @@ Outcome = Literal["moved", "superseded", "no_room", "too_large", "nowhere", "unr
 unreachable: a backend that was needed did not answer; failed: it answered and refused, or the bytes are not what they should be."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Moved:
     outcome: Outcome
     target: str = ""

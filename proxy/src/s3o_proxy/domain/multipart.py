@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from s3o_proxy.domain.errors import InvalidPart, PartTooSmall
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import Part
 from s3o_proxy.domain.placement import MIN_PART_BYTES
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FinishedPart:
     """One member of a Complete as the client lists it: unquoted ETag, checksums by algorithm (base64)."""
 

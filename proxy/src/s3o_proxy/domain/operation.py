@@ -6,8 +6,10 @@ An operation is known by who asked (`subject`, the uid of a custom resource), wh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
+
+from s3o_proxy.domain.frozen import frozen
 
 Kind = Literal["Drain", "Rebalance", "Purge"]
 State = Literal["Pending", "Running", "Stalled", "Succeeded", "Cancelled"]
@@ -17,7 +19,7 @@ ACTIVE: frozenset[State] = frozenset(("Pending", "Running", "Stalled"))
 """Somebody works on it, or will."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wish:
     """What somebody asks for. `subject`: the uid of the resource that wants it; `token`: its name for this one time."""
 
@@ -28,7 +30,7 @@ class Wish:
     bucket: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Flow:
     """What an operation moves into and out of one backend, and how many calls it makes there."""
 
@@ -37,7 +39,7 @@ class Flow:
     calls: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """Before the first byte moves. `fits`: every object has a place elsewhere, as far as can be told; `available_bytes`: what the quotas of
     the backends that may take them leave (None: without a limit)."""
@@ -51,7 +53,7 @@ class Plan:
     backends: Mapping[str, Flow] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Progress:
     """`objects_moved`, `bytes_moved`: moved or deleted so far. `estimated_ms`: when it will be done, 0 when nobody can tell."""
 
@@ -70,7 +72,7 @@ class Progress:
     last_error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Operation:
     """`reason`: one CamelCase word for why it is in its state, where there is more to say; `message`: the same as a sentence."""
 
@@ -100,7 +102,7 @@ class Operation:
         return self.backend or self.bucket or "all backends"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Remains:
     """The rows that still mention bytes on a backend. `error`: of a deletion there that failed, rather of one that was given up."""
 

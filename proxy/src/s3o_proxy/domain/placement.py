@@ -6,10 +6,10 @@ Ranking works on what is known in memory and may be a moment old; the reservatio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from s3o_proxy.domain.errors import NoBackendAccepts, NoBackends, ObjectTooLarge
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import Usage
 
 Strategy = Literal["Pack", "Spread"]
@@ -18,7 +18,7 @@ MIN_PART_BYTES = 5 * 1024**2
 """S3's least size of every part but the last (AWS: "Amazon S3 multipart upload limits")."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Candidate:
     """A backend as placement sees it. `quota_bytes` None: unlimited."""
 

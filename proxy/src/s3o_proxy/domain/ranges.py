@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import accumulate
 
 from s3o_proxy.domain.errors import PartNotSatisfiable, RangeNotSatisfiable
+from s3o_proxy.domain.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RangeSpec:
     """One byte range as asked: `first` None means the last `last` bytes; `last` None means to the end (RFC 9110 §14.1.2)."""
 

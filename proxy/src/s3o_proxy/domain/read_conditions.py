@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from s3o_proxy.domain.errors import PreconditionFailed
+from s3o_proxy.domain.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReadConditions:
     """ETags unquoted (weak ones keep `W/`), or `("*",)`; a date header that cannot be parsed is absent, as the RFC asks."""
 

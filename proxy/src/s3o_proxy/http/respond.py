@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import Digests, StoredObject
 from s3o_proxy.http.status import status_line
 from s3o_proxy.s3.checksum_headers import checksum_header
@@ -49,7 +50,7 @@ class Answer:
     stream: AbstractAsyncContextManager[AsyncIterator[bytes]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asked:
     """What an answer needs to know of its question. `resource`: the decoded path. `base_url`: as the client reached us."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from s3o_proxy.domain.errors import DomainError
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import CleanupItem
 from s3o_proxy.metadata.records import cleanup_item
 from s3o_proxy.metadata.story import Book, Kind, Steps, ask, ask_each
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClaimCleanup:
     owner: str
     now_ms: int
@@ -19,19 +19,19 @@ class ClaimCleanup:
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FinishCleanup:
     item_ids: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RetryCleanup:
     item_id: int
     error: str
     next_try_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BuryCleanup:
     item_id: int
     error: str

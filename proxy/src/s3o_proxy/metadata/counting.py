@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from s3o_proxy.domain.errors import DomainError
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import BucketUsage
 from s3o_proxy.metadata.story import Book, Kind, Steps, ask, ask_each
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KeepCounts:
     counts: tuple[BucketUsage, ...]
     now_ms: int

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from s3o_proxy.domain.errors import DomainError
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.metadata.story import Book, Kind, Steps, ask, ask_each
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AcquireLease:
     name: str
     owner: str
@@ -17,25 +17,25 @@ class AcquireLease:
     ttl_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReleaseLease:
     name: str
     owner: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RegisterBackends:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LocateBackends:
     """`buckets`: at the providers, by name of the backend."""
 
     buckets: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RememberBucket:
     bucket: str
     now_ms: int

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 
 import asyncpg
 
 from s3o_proxy.domain.errors import MetadataError, SchemaTooNew
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.metadata.statements import Dialect, translate
 
 MIGRATION_LOCK = 0x73336F  # "s3o"
@@ -22,7 +22,7 @@ CREATE_TABLE = "CREATE TABLE IF NOT EXISTS schema_migrations (version integer PR
 NEWEST = "SELECT coalesce(max(version), 0) FROM schema_migrations"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Migration:
     version: int
     name: str

@@ -8,10 +8,10 @@ cleanup row.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from s3o_proxy.domain.cleanup import Reason
 from s3o_proxy.domain.errors import DomainError, WriteLost
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import Copy, StoredObject
 from s3o_proxy.metadata.objects import find_objects, key_lock
 from s3o_proxy.metadata.port import Contents, PinnedUpload, PlacedCopy, Weight
@@ -19,7 +19,7 @@ from s3o_proxy.metadata.records import Values, cleanup_values
 from s3o_proxy.metadata.story import Book, Kind, Row, Steps, ask, ask_each
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CommitMove:
     """`source`: the copy that was read. `intent_id`: the write id of the intent of the bytes that now lie on `target`."""
 
@@ -30,7 +30,7 @@ class CommitMove:
     now_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DropCopy:
     found: StoredObject
     copy: Copy

@@ -7,11 +7,11 @@ intent's row decides what becomes of its bytes; so a commit that finds none has 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from s3o_proxy.domain.cleanup import Reason
 from s3o_proxy.domain.conditions import refusal
 from s3o_proxy.domain.errors import DomainError, WriteLost
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import Conditions, Copy, NewObject, StoredObject
 from s3o_proxy.metadata.port import Deletion
 from s3o_proxy.metadata.records import Values, cleanup_values, copy_values, object_values, stored_object
@@ -25,13 +25,13 @@ def key_lock(bucket: str, key: str) -> str:
     return f"key/{bucket}/{key}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CommitWrite:
     new: NewObject
     conditions: Conditions
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeleteObject:
     bucket: str
     key: str

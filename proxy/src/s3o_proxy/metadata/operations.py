@@ -7,9 +7,9 @@ was granted before stands in the rows that the operation looks at afterwards, an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from s3o_proxy.domain.errors import BackendInUse, DomainError, NoSuchOperation, OperationConflict
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.operation import Operation, Remains
 from s3o_proxy.metadata.operation_records import operation, operation_values, recorded_values
 from s3o_proxy.metadata.story import Book, Kind, Steps, ask, ask_each
@@ -18,29 +18,29 @@ _ASKING = "operations"
 """Held by whoever asks for an operation or ends one: they are few, and must see each other."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AskOperation:
     operation: Operation
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordOperation:
     operation: Operation
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CancelOperation:
     operation_id: str
     now_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HastenCleanup:
     backend: str
     due_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ForgetBackend:
     backend: str
 

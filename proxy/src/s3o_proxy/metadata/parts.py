@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from s3o_proxy.domain.errors import DomainError, WriteLost
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import Part
 from s3o_proxy.metadata.records import Values, part, part_values
 from s3o_proxy.metadata.reservations import upload_lock
 from s3o_proxy.metadata.story import Book, Kind, Row, Steps, ask, ask_each
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CommitPart:
     write_id: str
     part: Part
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReleasePart:
     write_id: str
     certainly_not_landed: bool

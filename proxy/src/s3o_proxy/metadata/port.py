@@ -8,10 +8,10 @@ a transaction (group commit); a failing one fails alone. Besides the errors name
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from s3o_proxy.domain.cleanup import Reason
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import (
     BucketUsage,
     CleanupItem,
@@ -30,7 +30,7 @@ from s3o_proxy.domain.model import (
 from s3o_proxy.domain.operation import Operation, Remains
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reserved:
     """The answer to a reservation: `granted`, or refused with what was left (`free_bytes`, never negative), or because the backend takes no
     new writes (`fenced`)."""
@@ -40,7 +40,7 @@ class Reserved:
     fenced: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Deletion:
     """One key of a delete. `existed` is false when there was nothing (S3 answers the same)."""
 
@@ -289,7 +289,7 @@ class Metadata(Protocol):
     async def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mention:
     """`kind`: copy, intent, upload, cleanup or dead (DLQ). A copy's `size_bytes` must be there exactly; another's may be."""
 
@@ -299,7 +299,7 @@ class Mention:
     backend_upload_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlacedCopy:
     """A copy and the object it belongs to; both None where it went away while the page was read."""
 
@@ -308,7 +308,7 @@ class PlacedCopy:
     copy: Copy | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PinnedUpload:
     """`is_open`: the backend's own id of it is known; else the backend is just being asked for it."""
 
@@ -317,7 +317,7 @@ class PinnedUpload:
     initiated_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Weight:
     """So many objects of a backend, all of one order of magnitude and with copies on the same `others`."""
 
@@ -327,7 +327,7 @@ class Weight:
     largest_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Contents:
     """What a bucket has in the database."""
 

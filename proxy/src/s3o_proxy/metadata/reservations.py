@@ -11,10 +11,10 @@ A fence is exact as well: whoever reserves shares the backend's name as a lock, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from s3o_proxy.domain.cleanup import Reason
 from s3o_proxy.domain.errors import DomainError, NoSuchUpload, UploadBusy
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import Intent
 from s3o_proxy.metadata.operations import backend_lock
 from s3o_proxy.metadata.port import Reserved
@@ -22,7 +22,7 @@ from s3o_proxy.metadata.records import Values, cleanup_values, intent_values
 from s3o_proxy.metadata.story import Book, Kind, Row, Steps, ask, ask_each
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reserve:
     """A reservation for a whole object, or (when the intent names an upload) for a part."""
 
@@ -30,19 +30,19 @@ class Reserve:
     quota_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AbandonWrite:
     intent: Intent
     reason: Reason
     due_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CancelReservation:
     intent: Intent
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReapIntents:
     now_ms: int
     limit: int

@@ -25,9 +25,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal
+
+from s3o_proxy.domain.frozen import frozen
 
 Dialect = Literal["postgres", "sqlite"]
 
@@ -53,7 +54,7 @@ _WORDS: dict[Dialect, dict[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Compiled:
     """One statement in one dialect: on PostgreSQL `$1…` stand for `parameters` in order, on SQLite they keep their names."""
 

@@ -15,6 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import orjson
 
 from s3o_proxy.domain.errors import DomainError
+from s3o_proxy.domain.frozen import frozen
 
 M = TypeVar("M")
 R = TypeVar("R")
@@ -29,7 +30,7 @@ class Row(Protocol):
     def __iter__(self) -> Iterator[Any]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Statement:
     """A named statement of `sql/` and its parameters; a batch travels as one JSON text, `batch`."""
 

@@ -7,10 +7,10 @@ it, or its parts, does so under the upload's lock.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from s3o_proxy.domain.cleanup import Reason
 from s3o_proxy.domain.errors import BackendFenced, DomainError, MetadataError, NoSuchUpload, TooManyUploads, UploadBusy
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import Conditions, Copy, NewObject, Upload
 from s3o_proxy.metadata.objects import key_lock, refuse, replace_objects
 from s3o_proxy.metadata.operations import backend_lock
@@ -19,40 +19,40 @@ from s3o_proxy.metadata.reservations import upload_lock
 from s3o_proxy.metadata.story import Book, Kind, Row, Steps, ask_each
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CreateUpload:
     upload: Upload
     max_uploads: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenUpload:
     upload_id: str
     backend_upload_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BeginComplete:
     upload_id: str
     owner: str
     now_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EndComplete:
     upload_id: str
     owner: str
     may_be_complete: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CommitComplete:
     upload_id: str
     new: NewObject
     conditions: Conditions
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AbortUpload:
     """`owner`: whose own Complete may be given up so; anybody else's is left alone while he lives."""
 

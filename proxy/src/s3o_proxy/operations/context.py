@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from s3o_crds.compiled import BucketConfig
 from s3o_proxy.backends.port import BackendSet
 from s3o_proxy.config.snapshot import Snapshot
 from s3o_proxy.domain.errors import NoSuchBucket
 from s3o_proxy.domain.forsaken import Forsaken
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.lease import OwnLease
 from s3o_proxy.domain.placement import Candidate
 from s3o_proxy.metadata.port import Metadata
@@ -17,7 +18,7 @@ from s3o_proxy.operations.usage_view import UsageView
 from s3o_proxy.s3.body import Body
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Context:
     """`buckets`: those the asking credential may use. `instance`: this process, as owner of intents. `clock`: ms since the epoch.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from types import TracebackType
 
 from s3o_proxy.backends.port import GetResult
 from s3o_proxy.domain.errors import BackendError, BackendNotFound, BackendUnavailable, MetadataError, NoCopyReadable
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import StoredObject
 from s3o_proxy.operations.context import Context
 
@@ -57,7 +57,7 @@ class OpenBody:
         return True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Opened:
     backend: str
     result: GetResult

@@ -7,7 +7,6 @@ no row mentions. Commit before answer: a 200 is a promise.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from s3o_proxy.backends.port import Backend, Traits
 from s3o_proxy.domain.errors import (
@@ -21,6 +20,7 @@ from s3o_proxy.domain.errors import (
     NoBackendAccepts,
     QuotaExceeded,
 )
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import Conditions, Description, Digests, Intent, NewObject
 from s3o_proxy.domain.placement import Candidate, rank
 from s3o_proxy.domain.storage_key import key_metadata
@@ -33,7 +33,7 @@ from s3o_proxy.s3.operation import ObjectWritten
 _MD5 = re.compile("[0-9a-fA-F]{32}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Draft:
     """An object about to be written."""
 

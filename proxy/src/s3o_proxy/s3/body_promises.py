@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.s3.checksum_headers import asked_algorithm, checksum_values, trailer_algorithm
 from s3o_proxy.s3.checksums import from_base64
 from s3o_proxy.s3.errors import S3Error, header_not_implemented, invalid_argument
@@ -37,7 +38,7 @@ class Framing(Enum):
 _CHUNKED = {framing.value: framing for framing in Framing if framing is not Framing.PLAIN}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BodyPromises:
     """`size_bytes` counts decoded bytes.
 

@@ -7,13 +7,13 @@ elements makes a large one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import Conditions
 from s3o_proxy.domain.multipart import FinishedPart
 from s3o_proxy.s3.checksums import ALGORITHMS
@@ -30,7 +30,7 @@ _NAMESPACE = "{" + XML_NAMESPACE + "}"
 _CHECKSUMS = {f"Checksum{algorithm}": algorithm for algorithm in ALGORITHMS}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeleteRequest:
     """`quiet`: the answer names failures only."""
 

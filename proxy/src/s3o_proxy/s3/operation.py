@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import (
     ChecksumType,
     Conditions,
@@ -25,7 +26,7 @@ from s3o_proxy.domain.ranges import RangeSpec
 from s3o_proxy.domain.read_conditions import ReadConditions
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Operation:
     """`bucket` and `key` are decoded; both are empty where the operation has none."""
 
@@ -40,7 +41,7 @@ class Operation:
 # --- objects -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GetObject(Operation):
     """`range` is None for a whole object and for a Range header that must be ignored (several ranges, another unit)."""
 
@@ -54,25 +55,25 @@ class GetObject(Operation):
     checksum_mode: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeadObject(GetObject):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PutObject(Operation):
     description: Description = field(default_factory=Description)
     conditions: Conditions = Conditions()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CopySource:
     bucket: str
     key: str
     conditions: ReadConditions = ReadConditions()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CopyObject(Operation):
     """`description` counts only where `replace_metadata` (x-amz-metadata-directive: REPLACE)."""
 
@@ -83,17 +84,17 @@ class CopyObject(Operation):
     checksum_algorithm: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeleteObject(Operation):
     conditions: Conditions = Conditions()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeleteObjects(Operation):
     """Its keys arrive in the body."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListObjects(Operation):
     """Version 1. `after` is the marker."""
 
@@ -104,7 +105,7 @@ class ListObjects(Operation):
     url_encode: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListObjectsV2(Operation):
     """`after` is what the continuation token hides, else start-after."""
 
@@ -121,20 +122,20 @@ class ListObjectsV2(Operation):
 # --- multipart -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CreateMultipartUpload(Operation):
     description: Description = field(default_factory=Description)
     checksum_algorithm: str = ""
     checksum_type: ChecksumType = "COMPOSITE"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UploadPart(Operation):
     upload_id: str = ""
     part_number: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UploadPartCopy(Operation):
     """`range` is inclusive and must lie within the source (x-amz-copy-source-range)."""
 
@@ -144,7 +145,7 @@ class UploadPartCopy(Operation):
     range: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CompleteMultipartUpload(Operation):
     """Its parts arrive in the body. `checksums`: the whole object's, if the client sent any. `object_size_bytes`: x-amz-mp-object-size."""
 
@@ -155,12 +156,12 @@ class CompleteMultipartUpload(Operation):
     object_size_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AbortMultipartUpload(Operation):
     upload_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListParts(Operation):
     upload_id: str = ""
     after: int = 0
@@ -168,7 +169,7 @@ class ListParts(Operation):
     url_encode: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListMultipartUploads(Operation):
     prefix: str = ""
     delimiter: str = ""
@@ -181,7 +182,7 @@ class ListMultipartUploads(Operation):
 # --- buckets -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListBuckets(Operation):
     """`after` is what the continuation token hides; `region`: only buckets of this region, "" for all."""
 
@@ -191,22 +192,22 @@ class ListBuckets(Operation):
     max_buckets: int = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CreateBucket(Operation):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeadBucket(Operation):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GetBucketLocation(Operation):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GetUnconfigured(Operation):
     """A question whose honest answer is that nothing is configured. `subresource`: versioning, tagging, acl, policy, cors, … of a bucket;
     object-tagging, object-acl, … of an object: the tables in `s3/unconfigured.py`."""
@@ -214,7 +215,7 @@ class GetUnconfigured(Operation):
     subresource: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unsupported(Operation):
     """Recognised, and answered 501 NotImplemented. `operation` is its S3 name, or the parameter nobody knows."""
 
@@ -224,7 +225,7 @@ class Unsupported(Operation):
 # --- answers -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ObjectRead:
     """GET's and HEAD's answer. `byte_range` (inclusive; an empty part's ends before it begins) is set where one was asked for and
     holds; `body` opens the bytes (None: HEAD)."""
@@ -235,26 +236,26 @@ class ObjectRead:
     parts_count: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NotModified:
     """304, with the validators of the object."""
 
     object: StoredObject
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ObjectWritten:
     etag: str
     digests: Digests
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PartWritten:
     etag: str
     digests: Digests
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ObjectCopied:
     """Answer of CopyObject and of UploadPartCopy (`part`)."""
 
@@ -264,21 +265,21 @@ class ObjectCopied:
     part: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KeyToDelete:
     key: str
     version_id: str = ""
     conditions: Conditions = Conditions()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeleteFailure:
     key: str
     code: str
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ObjectsDeleted:
     """`deleted` is empty where the client asked to be quiet."""
 
@@ -286,7 +287,7 @@ class ObjectsDeleted:
     failed: tuple[DeleteFailure, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ObjectsListed:
     """`next_after` is the last key or prefix of the page; None when it is the last page."""
 
@@ -296,12 +297,12 @@ class ObjectsListed:
     next_after: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UploadCreated:
     upload: Upload
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UploadCompleted:
     bucket: str
     key: str
@@ -309,7 +310,7 @@ class UploadCompleted:
     digests: Digests
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PartsListed:
     request: ListParts
     upload: Upload
@@ -317,7 +318,7 @@ class PartsListed:
     truncated: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UploadsListed:
     request: ListMultipartUploads
     uploads: tuple[ListedUpload, ...]
@@ -325,7 +326,7 @@ class UploadsListed:
     truncated: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BucketsListed:
     buckets: tuple[tuple[str, int], ...]
     """Name and creation time (ms), in name order."""
@@ -334,24 +335,24 @@ class BucketsListed:
     """The last name of this page; None when it is the last page."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BucketExists:
     """Answer of HeadBucket and CreateBucket."""
 
     created: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BucketLocation:
     region: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NothingConfigured:
     subresource: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Deleted:
     """204."""
 

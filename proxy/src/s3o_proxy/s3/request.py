@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from s3o_proxy.domain.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RequestFacts:
     """`raw_path` and `raw_query` are the wire's bytes, undecoded: signatures are computed over them.
 

@@ -11,11 +11,11 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import IO
 
 import orjson
 
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.telemetry.logs import timestamp
 
 _FLUSH_AFTER_S = 0.2
@@ -25,7 +25,7 @@ _logger = logging.getLogger("s3o_proxy.access")
 """Only asked for its level: access lines are `info`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Access:
     """`path` as it was sent, without the query. `credential` is its name (`bucket/name`), empty for a request that proved none.
     `code` is the S3 error code, empty for a success."""

@@ -7,15 +7,15 @@ is still there when looked at a second time.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from s3o_proxy.backends.port import Backend, ListedMultipart
 from s3o_proxy.domain.errors import BackendNotFound
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import Usage
 from s3o_proxy.metadata.port import Mention, Metadata
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Difference:
     """One thing that should not be. `what` is one of: counter, quota, unmentioned, missing, size, upload, doomed."""
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from s3o_crds.compiled import BackendConfig
 from s3o_proxy.backends.port import BackendSet
 from s3o_proxy.config.snapshot import Snapshot
 from s3o_proxy.domain.errors import BackendError, BackendRejected, BackendThrottled
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.workers.report import Report
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ _CREDENTIALS_STATUSES = frozenset({401, 403})
 _NOT_OF_CREDENTIALS = frozenset({"RequestTimeTooSkewed"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Check:
     """`reason`: empty when the backend can be used; CredentialsRefused, BucketNotFound, Refused (whatever else it says), Unreachable."""
 
@@ -94,7 +94,7 @@ class CheckBackends:
         return Check()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Result:
     """`config`: what was tried. `failures`: consecutive tries that nobody answered."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import Copy, StoredObject, Usage
 from s3o_proxy.domain.moving import Moved
 from s3o_proxy.domain.operation import Operation
@@ -37,7 +37,7 @@ class OperationMeter(Protocol):
     def copy_moved(self, source: str, target: str, size_bytes: int) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Means:
     """`usage`: what the backends are believed to hold, for ranking alone."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from s3o_proxy.domain.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Report:
     """`done`: items repaired; `failed`: items that stay for a later run; `more`: there is work left to do at once."""
 
