@@ -30,6 +30,11 @@ def test_kubernetes_says_why_it_gave_up() -> None:
     assert rollout_of(observed(None, deployment("d", 3, gave_up)), "d").stuck == "no room"
 
 
+def test_what_it_gave_up_before_the_last_change_says_nothing_of_that_change() -> None:
+    gave_up: Object = {"conditions": [{"type": "Progressing", "status": "False", "message": "no such image"}]}
+    assert rollout_of(observed(None, deployment("d", 3, gave_up, generation=3)), "d").stuck == ""
+
+
 def test_workers_are_waited_for_with_topology_split_only() -> None:
     left = observed(None, deployment("main-worker", 2, {"availableReplicas": 1}))
     combined, split = (Reading(orchestrator_of(SMALL | spec)) for spec in ({}, {"topology": "Split", "worker": {"replicas": 4}}))

@@ -32,7 +32,8 @@ def rollout_of(observed: Observed, name: str) -> Rollout:
     status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
     counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
     seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
-    gave_up = [one for one in status.get("conditions") or [] if one["type"] == "Progressing" and one["status"] == "False"]
+    # Of the template before, it says nothing about this one: what is rolled back is on its way again.
+    gave_up = [one for one in status.get("conditions") or [] if seen and one["type"] == "Progressing" and one["status"] == "False"]
     return Rollout(wanted, counts[2], seen and counts == [wanted] * 3, gave_up[0].get("message", "") if gave_up else "")
 
 

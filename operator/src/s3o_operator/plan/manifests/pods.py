@@ -42,7 +42,7 @@ def pod_template(blueprint: Blueprint, component: Component, role: str, given: P
 def _pod(blueprint: Blueprint, given: PodTemplate) -> Object:
     key, spec = blueprint.key, blueprint.orchestrator.spec
     data: dict[str, Any] = {"persistentVolumeClaim": {"claimName": data_name(key)}} if blueprint.is_embedded else {"emptyDir": {}}
-    pull = [{"name": name} for name in spec.image.pull_secrets]
+    pull = [{"name": name} for name in sorted(spec.image.pull_secrets)]  # In another order they are the same: no reason to roll.
     return {
         "serviceAccountName": given.spec.service_account_name or proxy_name(key),
         "automountServiceAccountToken": False,
