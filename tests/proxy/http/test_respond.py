@@ -16,6 +16,7 @@ from tests.support.dictionary import (
 from tests.support.edge import Response, WireClient
 
 from s3o_proxy.domain.model import Description, Digests, StoredObject
+from s3o_proxy.http.head import Head
 from s3o_proxy.http.respond import Asked, answer_result
 from s3o_proxy.s3.operation import GetObject, ObjectRead
 
@@ -71,7 +72,7 @@ async def test_parts_of_an_object_and_objects_that_did_not_change() -> None:
 def test_an_empty_part_of_an_object_is_a_part_of_it_without_bytes() -> None:
     """Content-Range has no words for no bytes; a 200 would say that they are all there are."""
     found = StoredObject(BUCKET, "key", "w", 5, "e-2", 0, Description(), Digests("AAAAAAAAAAA="), (), (5, 0))
-    asked = Asked("GET", f"/{BUCKET}/key", "http://localhost", "r", "request", "host")
+    asked = Asked(Head("GET", f"/{BUCKET}/key".encode(), [(b"host", b"localhost")]), "r", "request", "host")
     answer = answer_result(ObjectRead(found, (5, 4), None, 2), GetObject(BUCKET, "key", part_number=2), asked)
     assert (answer.status, answer.size_bytes) == (206, 0)
     assert ("x-amz-mp-parts-count", "2") in answer.headers

@@ -7,7 +7,7 @@ from typing import Literal, Protocol, TypeVar
 from s3o_proxy.auth.chunk_signature import ChunkSignatures, UncheckedSignatures
 from s3o_proxy.auth.presigned import is_presigned_v4, parse_presigned
 from s3o_proxy.auth.presigned_v2 import is_presigned_v2, matches_v2, parse_presigned_v2
-from s3o_proxy.auth.signing_key import Scope, SigningKey, derive_signing_key
+from s3o_proxy.auth.signing_key import SigningKey, derive_signing_key
 from s3o_proxy.auth.sigv4 import (
     ALGORITHM,
     Claim,
@@ -63,7 +63,7 @@ class Authenticator:
 
     def __init__(self) -> None:
         self._claims: dict[str, Claim] = {}
-        self._keys: dict[tuple[str, Scope], tuple[Credential, SigningKey]] = {}
+        self._keys: dict[tuple[str, str, str], tuple[Credential, SigningKey]] = {}
 
     def authenticate(
         self,
@@ -78,7 +78,7 @@ class Authenticator:
         headers, query = facts.headers, facts.raw_query
         if TOKEN_HEADER in headers:
             return _by_token(facts, credentials)
-        by_query = is_presigned_v4(query) or is_presigned_v2(query)
+        by_query = bool(query) and (is_presigned_v4(query) or is_presigned_v2(query))
         authorization = headers.get("authorization")
         if authorization is not None:
             if by_query:
@@ -135,7 +135,8 @@ class Authenticator:
         method: Literal["header", "presigned"],
     ) -> Authentication:
         credential = credentials.find_access_key(claim.access_key_id)
-        remembered = self._keys.get((claim.access_key_id, claim.scope))
+        name = claim.access_key_id, claim.scope.date, claim.scope.region
+        remembered = self._keys.get(name)
         # A key is good for the very credential it was derived from: a rotated secret makes a new one.
         known = remembered is not None and remembered[0] is credential
         if known and remembered is not None:
@@ -148,7 +149,7 @@ class Authenticator:
         if not verdict.matches:
             raise signature_mismatch(claim.access_key_id, signature, verdict)
         if not known and len(claim.scope.region) <= _MAX_REGION_LENGTH:
-            _remember(self._keys, (claim.access_key_id, claim.scope), (credential, key))
+            _remember(self._keys, name, (credential, key))
         chunks = ChunkSignatures(key, amz_time, claim.scope.text, signature) if _is_signed_stream(payload_hash) else None
         return Authentication(credential, method, chunks)
 

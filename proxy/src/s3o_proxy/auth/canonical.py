@@ -26,10 +26,14 @@ def canonical_requests(
     facts: RequestFacts, signed_headers: Sequence[str], payload_hash: str, *, presigned: bool = False
 ) -> Iterator[bytes]:
     """The forms that may have been signed, the likeliest first."""
-    tail = "\n" + canonical_headers(facts.headers, signed_headers) + "\n" + ";".join(signed_headers) + "\n" + payload_hash
+    tail = f"\n{canonical_headers(facts.headers, signed_headers)}\n{';'.join(signed_headers)}\n{payload_hash}"
+    pairs = _query_pairs(facts.raw_query, presigned=presigned)
+    as_sent = facts.raw_path.decode("latin-1"), _joined(pairs)
+    yield f"{facts.method}\n{as_sent[0]}\n{as_sent[1]}{tail}".encode("latin-1")
     for path in _path_forms(facts.raw_path):
-        for query in _query_forms(facts.raw_query, presigned=presigned):
-            yield f"{facts.method}\n{path}\n{query}{tail}".encode("latin-1")
+        for query in _query_forms(facts.raw_query, pairs):
+            if (path, query) != as_sent:
+                yield f"{facts.method}\n{path}\n{query}{tail}".encode("latin-1")
 
 
 def canonical_headers(headers: Mapping[str, str], signed_headers: Sequence[str]) -> str:
@@ -47,15 +51,22 @@ def _path_forms(raw_path: bytes) -> Iterator[str]:
         yield quote(unquote_to_bytes(raw_path), safe="/-_.~")
 
 
-def _query_forms(raw_query: bytes, *, presigned: bool) -> Iterator[str]:
+def _query_pairs(raw_query: bytes, *, presigned: bool) -> list[tuple[bytes, bytes]]:
     if not raw_query:
-        yield ""
-        return
+        return []
     pairs = [(name, value) for name, _, value in (piece.partition(b"=") for piece in raw_query.split(b"&")) if name]
     if presigned:
         pairs = [pair for pair in pairs if pair[0] not in HIDDEN]
     pairs.sort()
-    yield b"&".join([name + b"=" + value for name, value in pairs]).decode("latin-1")
+    return pairs
+
+
+def _joined(pairs: list[tuple[bytes, bytes]]) -> str:
+    return b"&".join([name + b"=" + value for name, value in pairs]).decode("latin-1") if pairs else ""
+
+
+def _query_forms(raw_query: bytes, pairs: list[tuple[bytes, bytes]]) -> Iterator[str]:
+    yield _joined(pairs)
     if not _SAFE_QUERY.fullmatch(raw_query):
         encoded = sorted((_encode(name), _encode(value)) for name, value in pairs)
         yield "&".join([f"{name}={value}" for name, value in encoded])

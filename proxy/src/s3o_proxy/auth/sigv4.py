@@ -108,7 +108,7 @@ def check_signed_headers(headers: Mapping[str, str], signed_headers: Sequence[st
     """
     # A set: nobody has proved anything yet, and names times headers of one full head would hold the loop for a third of a second.
     signed = _UNSIGNED_ALLOWED.union(signed_headers)
-    unsigned = [name for name in headers if name.startswith("x-amz-") and name not in signed]
+    unsigned = [name for name in headers.keys() - signed if name.startswith("x-amz-")]
     if "host" not in signed:
         unsigned.append("host")
     if unsigned:

@@ -28,30 +28,30 @@ class RequestBody:
         self._exchange, self._promises = exchange, promises
         self._decoder = _decoder(promises, verifier)
         self._received_bytes = 0
-        self._hashers: dict[str, Hasher] = {_CONTENT_HASH: new_hasher(_CONTENT_HASH)}
-        self._asked = {*promises.checksums, promises.trailer_algorithm, promises.requested_algorithm} - {""}
-        for algorithm in self._asked:
-            self._hash_by(algorithm)
-        self._md5 = hashlib.md5(usedforsecurity=False) if promises.content_md5 else None
-        self._sha256 = hashlib.sha256() if promises.content_sha256 else None
+        self._wants_md5 = bool(promises.content_md5)
+        self._wanted_checksums: tuple[str, ...] = ()
+        self._md5: hashlib._Hash | None = None
+        self._sha256: hashlib._Hash | None = None
+        self._asked: set[str] = set()
+        self._hashers: dict[str, Hasher] = {}
         self._checksums: dict[str, str] = {}
         self._content_hash = ""
 
     # --- before the first byte ---------------------------------------------------------------------------------------------------
 
     def hand_on_md5(self) -> None:
-        self._md5 = None
+        self._wants_md5 = False
 
     def want_md5(self) -> None:
-        self._md5 = self._md5 or hashlib.md5(usedforsecurity=False)
+        self._wants_md5 = True
 
     def want_checksum(self, algorithm: str) -> None:
-        self._asked.add(algorithm)
-        self._hash_by(algorithm)
+        self._wanted_checksums += (algorithm,)
 
     # --- the bytes ---------------------------------------------------------------------------------------------------------------
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        self._begin()
         held = b""
         while raw := await self._exchange.receive():
             piece = raw if self._decoder is None else b"".join(self._decoder.feed(raw))
@@ -86,9 +86,13 @@ class RequestBody:
 
     # --- helpers -----------------------------------------------------------------------------------------------------------------
 
-    def _hash_by(self, algorithm: str) -> None:
-        if algorithm not in self._hashers:
-            self._hashers[algorithm] = new_hasher(algorithm)
+    def _begin(self) -> None:
+        """Most requests have no body, so nothing is made for one before it is read."""
+        promises = self._promises
+        self._asked = {*promises.checksums, promises.trailer_algorithm, promises.requested_algorithm, *self._wanted_checksums} - {""}
+        self._hashers = {algorithm: new_hasher(algorithm) for algorithm in {_CONTENT_HASH, *self._asked}}
+        self._md5 = hashlib.md5(usedforsecurity=False) if self._wants_md5 else None
+        self._sha256 = hashlib.sha256() if promises.content_sha256 else None
 
     def _take(self, piece: bytes) -> None:
         self._received_bytes += len(piece)

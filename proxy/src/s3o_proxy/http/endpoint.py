@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
-import os
+import random
 import time
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import unquote
 
 from starlette.types import ASGIApp
 
@@ -156,15 +155,8 @@ class Endpoint:
     # --- around it -----------------------------------------------------------------------------------------------------------------
 
     def _asked(self, head: Head) -> Asked:
-        path = head.target.partition(b"?")[0].decode("latin-1")
-        return Asked(
-            method=head.method,
-            resource=unquote(path) if "%" in path else path,
-            base_url=("https://" if head.secure else "http://") + head.host,
-            region=self._application.snapshot.region,
-            request_id=os.urandom(8).hex().upper(),
-            host_id=self._host_id,
-        )
+        request_id = f"{random.getrandbits(64):016X}"
+        return Asked(head, self._application.snapshot.region, request_id, self._host_id)
 
     def _record(self, exchange: Exchange, asked: Asked, outcome: _Outcome) -> None:
         head = exchange.head
@@ -177,7 +169,7 @@ class Endpoint:
                 peer=head.peer,
                 credential=outcome.credential,
                 method=head.method,
-                path=head.target.partition(b"?")[0].decode("latin-1"),
+                path=head.path,
                 operation=outcome.operation,
                 status=outcome.status,
                 code=outcome.code,

@@ -34,6 +34,11 @@ class Head:
         return next((value.decode("latin-1") for name, value in self.headers if name == b"host"), "")
 
     @property
+    def path(self) -> str:
+        """As it was sent."""
+        return self.target.partition(b"?")[0].decode("latin-1")
+
+    @property
     def has_body(self) -> bool:
         return self.chunked or bool(self.content_length)
 

@@ -6,9 +6,11 @@ import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import Digests, StoredObject
+from s3o_proxy.http.head import Head
 from s3o_proxy.http.status import status_line
 from s3o_proxy.s3.checksum_headers import checksum_header
 from s3o_proxy.s3.conditions import quote_etag
@@ -52,14 +54,26 @@ class Answer:
 
 @frozen
 class Asked:
-    """What an answer needs to know of its question. `resource`: the decoded path. `base_url`: as the client reached us."""
+    """What an answer needs to know of its question."""
 
-    method: str
-    resource: str
-    base_url: str
+    head: Head
     region: str
     request_id: str
     host_id: str
+
+    @property
+    def method(self) -> str:
+        return self.head.method
+
+    @property
+    def resource(self) -> str:
+        """The path, decoded."""
+        return unquote(self.head.path)
+
+    @property
+    def base_url(self) -> str:
+        """As the client reached us."""
+        return ("https://" if self.head.secure else "http://") + self.head.host
 
 
 def answer_result(result: Result, operation: Operation, asked: Asked) -> Answer:

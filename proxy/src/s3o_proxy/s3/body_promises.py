@@ -15,7 +15,19 @@ from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.s3.checksum_headers import asked_algorithm, checksum_values, trailer_algorithm
 from s3o_proxy.s3.checksums import from_base64
 from s3o_proxy.s3.errors import S3Error, header_not_implemented, invalid_argument
-from s3o_proxy.s3.operation import CompleteMultipartUpload, CreateBucket, DeleteObjects, Operation, PutObject, UploadPart
+from s3o_proxy.s3.operation import (
+    CompleteMultipartUpload,
+    CreateBucket,
+    DeleteObject,
+    DeleteObjects,
+    GetObject,
+    HeadBucket,
+    ListObjects,
+    ListObjectsV2,
+    Operation,
+    PutObject,
+    UploadPart,
+)
 from s3o_proxy.s3.query import effective_headers
 from s3o_proxy.s3.request import RequestFacts
 
@@ -56,9 +68,14 @@ class BodyPromises:
     requested_algorithm: str = ""
 
 
+NO_PROMISES = BodyPromises()
+
+
 def body_promises(facts: RequestFacts, operation: Operation, max_size_bytes: int = MAX_SINGLE_PUT_BYTES) -> BodyPromises:
     """Raises MissingContentLength, EntityTooLarge, InvalidDigest, InvalidRequest, InvalidArgument, MalformedTrailerError,
     NotImplemented."""
+    if isinstance(operation, _WITHOUT_BODY):
+        return NO_PROMISES
     headers = effective_headers(facts)
     framing = _framing(headers)
     size_bytes = _length(headers, framing, needed=isinstance(operation, _WITH_BODY))
@@ -97,6 +114,8 @@ def payload_mode(headers: Mapping[str, str]) -> str:
 
 
 _WITH_BODY = (PutObject, UploadPart, DeleteObjects, CompleteMultipartUpload)
+_WITHOUT_BODY = (GetObject, DeleteObject, ListObjects, ListObjectsV2, HeadBucket)
+"""The commonest of those whose body, should there be one, nobody reads: whatever is promised of it is promised to nobody."""
 _OF_THE_OBJECT = (CompleteMultipartUpload,)
 """Operations whose x-amz-checksum-* headers speak of the object that they make, not of the document they send."""
 

@@ -22,7 +22,7 @@ _UNENDING = 10**18
 
 def read_conditions(headers: Mapping[str, str], prefix: str = "") -> ReadConditions:
     """If-Match and its three kin; with `prefix` `x-amz-copy-source-`, those of a copy's source."""
-    if not any(prefix + name in headers for name in _READ_CONDITIONS):
+    if not headers or not any(prefix + name in headers for name in _READ_CONDITIONS):
         return NO_CONDITIONS
     return ReadConditions(
         if_match=parse_etags(headers.get(prefix + "if-match", "")),

@@ -84,6 +84,8 @@ def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
 
 def refuse_what_nobody_keeps(headers: Mapping[str, str]) -> None:
     """Raises NotImplemented, AccessControlListNotSupported, InvalidArgument or InvalidStorageClass; see the head of this file."""
+    if not headers:
+        return
     for name in headers:
         if not name.startswith("x-amz-"):
             continue

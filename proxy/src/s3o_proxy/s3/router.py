@@ -19,11 +19,28 @@ from s3o_proxy.s3.unconfigured import DOCUMENTS, REFUSALS
 
 _UNCONFIGURED = frozenset(DOCUMENTS) | frozenset(REFUSALS)
 
+_OF_EVERY_REQUEST = frozenset(
+    {
+        "host",
+        "authorization",
+        "x-amz-date",
+        "x-amz-content-sha256",
+        "content-length",
+        "user-agent",
+        "accept",
+        "accept-encoding",
+        "connection",
+    }
+    | {"amz-sdk-invocation-id", "amz-sdk-request", "expect"}
+)
+"""Headers that say nothing of what is asked: without them most requests have none left to look through."""
+
 
 def route(facts: RequestFacts, virtual_host_domain: str = "") -> Operation:
     """Raises S3Error for what can be refused without knowing who asks."""
     bucket, key = locate(facts, virtual_host_domain)
-    parameters, headers = split_query(facts)
+    parameters, sent = split_query(facts)
+    headers = {name: value for name, value in sent.items() if name not in _OF_EVERY_REQUEST}
     if key:
         return _object_operation(facts.method, bucket, key, parameters, headers)
     return _bucket_operation(facts.method, bucket, parameters, headers)
