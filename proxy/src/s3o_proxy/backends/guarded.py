@@ -7,8 +7,9 @@ pieces of a body. The clock stands while a slow client feeds a body or takes one
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 from typing import Generic, TypeVar
 
 from s3o_proxy.backends.deadline import Deadline
@@ -89,12 +90,8 @@ class Guarded:
             paced = call.send(body, size_bytes, self._stall_s)
             return await call.backend.put(key, paced, size_bytes, content_type=content_type, metadata=metadata, content_md5=content_md5)
 
-    @asynccontextmanager
-    async def get(self, key: str, byte_range: tuple[int, int] | None = None) -> AsyncIterator[GetResult]:
-        with self._call("GetObject", mutates=False) as call:
-            async with call.backend.get(key, byte_range) as found:
-                call.deadline.pause()
-                yield GetResult(found.size_bytes, found.etag, call.receive(found.body, self._stall_s))
+    def get(self, key: str, byte_range: tuple[int, int] | None = None) -> AbstractAsyncContextManager[GetResult]:
+        return _Download(lambda: self._call("GetObject", mutates=False), key, byte_range, self._stall_s)
 
     async def head(self, key: str) -> HeadResult:
         with self._call("HeadObject", mutates=False) as call:
@@ -160,58 +157,46 @@ class Guarded:
 
     # --- one call ----------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _call(self, operation: str, *, mutates: bool = True, patience: int = 1) -> Iterator[_Call]:
-        lease = self._lease
-        if lease.retired:
-            raise BackendUnavailable(self.name, "is not configured any more")
-        call = _Call(operation, lease.backend, self._answer_s * patience, mutates=mutates)
-        status = "aborted"
-        lease.enter()
-        try:
-            with call.timed():
-                yield call
-            status = "success"
-        except BackendError as error:
-            # What another backend did to a caller who copies between two is no fault of this one.
-            if error.backend == self.name:
-                status = next(word for kind, word in _STATUS if isinstance(error, kind))
-            raise
-        finally:
-            call.deadline.stop()
-            lease.leave()
-            self._on_call(Call(operation, self.name, status, call.deadline.waited_s, call.sent_bytes, call.received_bytes))
+    def _call(self, operation: str, *, mutates: bool = True, patience: int = 1) -> _Call:
+        return _Call(operation, self._lease, self._answer_s * patience, self._on_call, mutates=mutates)
 
 
 class _Call:
-    """`complete`: all that the request consists of was handed over, so it may be there in full."""
+    """One call, entered and left (a class, since a generator for each call would cost more than all else here).
 
-    def __init__(self, operation: str, backend: Backend, answer_s: float, *, mutates: bool) -> None:
-        self.backend = backend
+    `complete`: all that the request consists of was handed over, so it may be there in full.
+    """
+
+    def __init__(self, operation: str, lease: _Lease, answer_s: float, on_call: Callable[[Call], None], *, mutates: bool) -> None:
+        self.backend = lease.backend
         self.deadline = Deadline()
         self.complete = mutates
         self.sent_bytes = 0
         self.received_bytes = 0
-        self._operation = operation
-        self._answer_s = answer_s
+        self._operation, self._lease, self._answer_s, self._on_call = operation, lease, answer_s, on_call
 
-    @contextmanager
-    def timed(self) -> Iterator[None]:
+    def __enter__(self) -> _Call:
+        if self._lease.retired:
+            raise BackendUnavailable(self.backend.name, "is not configured any more")
+        self._lease.enter()
         self.deadline.start(self._answer_s)
-        with self.translated():
-            yield
+        return self
 
-    @contextmanager
-    def translated(self) -> Iterator[None]:
-        """A cancellation by our own deadline becomes BackendTimeout; any other passes."""
-        try:
-            yield
-        except asyncio.CancelledError as error:
-            if not self.deadline.take_back():
-                raise
-            raise BackendTimeout(
-                self.backend.name, f"{self._operation}: no progress for the allowed time", ambiguous=self.complete
-            ) from error
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        timeout = self.timeout(error)
+        name, deadline = self.backend.name, self.deadline
+        deadline.stop()
+        self._lease.leave()
+        status = _status(name, timeout or error)
+        self._on_call(Call(self._operation, name, status, deadline.waited_s, self.sent_bytes, self.received_bytes))
+        if timeout is not None:
+            raise timeout from error
+
+    def timeout(self, error: BaseException | None) -> BackendTimeout | None:
+        """What a cancellation by our own deadline becomes; None for any other, which passes as it is."""
+        if not isinstance(error, asyncio.CancelledError) or not self.deadline.take_back():
+            return None
+        return BackendTimeout(self.backend.name, f"{self._operation}: no progress for the allowed time", ambiguous=self.complete)
 
     def send(self, body: AsyncIterable[bytes], size_bytes: int, stall_s: float) -> AsyncIterator[bytes]:
         self.complete = size_bytes == 0
@@ -220,6 +205,41 @@ class _Call:
     def receive(self, body: AsyncIterator[_T], stall_s: float) -> AsyncIterator[_T]:
         self.deadline.pause()
         return _Received(self, body, stall_s)
+
+
+def _status(backend: str, error: BaseException | None) -> str:
+    if error is None:
+        return "success"
+    # What another backend did to a caller who copies between two is no fault of this one.
+    if isinstance(error, BackendError) and error.backend == backend:
+        return next(word for kind, word in _STATUS if isinstance(error, kind))
+    return "aborted"
+
+
+class _Download:
+    """A GET that is entered and left by whoever reads its body."""
+
+    def __init__(self, begin: Callable[[], _Call], key: str, byte_range: tuple[int, int] | None, stall_s: float) -> None:
+        self._begin, self._key, self._range, self._stall_s = begin, key, byte_range, stall_s
+
+    async def __aenter__(self) -> GetResult:
+        self._call = call = self._begin().__enter__()
+        try:
+            self._answer = call.backend.get(self._key, self._range)
+            found = await self._answer.__aenter__()
+        except BaseException as error:
+            call.__exit__(type(error), error, error.__traceback__)
+            raise
+        call.deadline.pause()
+        return GetResult(found.size_bytes, found.etag, call.receive(found.body, self._stall_s))
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            await self._answer.__aexit__(kind, error, trace)
+        except BaseException as raised:
+            self._call.__exit__(type(raised), raised, raised.__traceback__)
+            raise
+        self._call.__exit__(kind, error, trace)
 
 
 class _Sent:
@@ -264,8 +284,12 @@ class _Received(Generic[_T]):
         deadline = self._call.deadline
         deadline.start(self._stall_s)
         try:
-            with self._call.translated():
-                piece = await anext(self._body)
+            piece = await anext(self._body)
+        except asyncio.CancelledError as error:
+            timeout = self._call.timeout(error)
+            if timeout is None:
+                raise
+            raise timeout from error
         finally:
             deadline.pause()
         if isinstance(piece, bytes):

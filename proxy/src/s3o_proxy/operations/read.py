@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 
 from s3o_proxy.backends.port import GetResult
@@ -26,7 +26,7 @@ class OpenBody:
         return self._pieces()
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self._opened.stack.__aexit__(kind, error, trace)
+        await self._opened.context.__aexit__(kind, error, trace)
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         first, last = self._range
@@ -36,6 +36,8 @@ class OpenBody:
                 async for piece in self._opened.result.body:
                     position += len(piece)
                     yield piece
+                    if position > last:
+                        return  # Nothing comes after the last byte, so it is not waited for.
                 if position != last + 1:
                     raise BackendUnavailable(self._opened.backend, f"sent {position - first} of {last + 1 - first} bytes")
                 return
@@ -48,7 +50,7 @@ class OpenBody:
         if moved is None:
             return False
         # With the error: so the call is counted as one that failed.
-        await self._opened.stack.__aexit__(type(error), error, error.__traceback__)
+        await self._opened.context.__aexit__(type(error), error, error.__traceback__)
         try:
             self._opened = await _open_any(self._context, moved, rest)
         except (BackendError, NoCopyReadable):
@@ -61,7 +63,7 @@ class OpenBody:
 class _Opened:
     backend: str
     result: GetResult
-    stack: AsyncExitStack
+    context: AbstractAsyncContextManager[GetResult]
 
 
 class EmptyBody:
@@ -107,14 +109,13 @@ async def _open_any(context: Context, found: StoredObject, byte_range: tuple[int
     failures: dict[str, str] = {}
     missing: BackendNotFound | None = None
     for copy in found.copies:
-        stack = AsyncExitStack()
         try:
-            backend = context.backends.get(copy.backend)
-            result = await stack.enter_async_context(backend.get(copy.storage_key, byte_range))
+            opening = context.backends.get(copy.backend).get(copy.storage_key, byte_range)
+            result = await opening.__aenter__()
             if result.size_bytes == last - first + 1:
-                return _Opened(copy.backend, result, stack)
+                return _Opened(copy.backend, result, opening)
             failures[copy.backend] = f"holds {result.size_bytes} bytes where the ledger says {last - first + 1}"
-            await stack.aclose()
+            await opening.__aexit__(None, None, None)
         except BackendNotFound as error:
             missing = error
         except BackendError as error:
