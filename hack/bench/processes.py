@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,13 +20,6 @@ _END_SECONDS = 15.0
 
 class CannotRunError(Exception):
     """Something that the benchmark needs is missing, or did not start; the text says what to do."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Interrupted(BaseException):

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from hack.bench.processes import CannotRunError, answers, free_port, process, until_ready
+from hack.bench.processes import CannotRunError, answers, process, until_ready
+from hack.ports import free_port
 
 
 @contextlib.contextmanager

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hack.ports import free_port
 from tests.support import programs
-from tests.support.proxy import free_port, wait_until
+from tests.support.proxy import wait_until
 
 ROOT = Path(__file__).parents[2]
 _START_S = 90.0

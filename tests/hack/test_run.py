@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.support.proxy import free_port
+from hack.ports import free_port
 from tests.support.repository import ROOT
 
 _STARTED_S = 120

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -21,6 +20,7 @@ from typing import Any
 
 import httpx
 import pytest
+from hack.ports import free_ports
 
 _BINARIES = ("kube-apiserver", "etcd", "kubectl")
 _START_S = 60
@@ -107,7 +107,7 @@ def cluster() -> Iterator[Cluster]:
     assets = find_assets(os.environ)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="s3o-kube-")))
-        etcd_port, peer_port, api_port = _free_ports(3)
+        etcd_port, peer_port, api_port = free_ports(3)
         certificate, key = _certificate(folder)
         token = secrets.token_hex(16)
         kubeconfig, tokens = _admin(folder, api_port, certificate, token)
@@ -254,11 +254,3 @@ def _environment(home: Path) -> dict[str, str]:
     """kubectl keeps its cache in HOME; no proxy stands between us and 127.0.0.1."""
     kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     return kept | {"HOME": str(home), "KUBECONFIG": ""}
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]

@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from hack.ports import free_port
 from tests.support.kube import Cluster
 from tests.support.pods import Pods
 
@@ -125,7 +125,7 @@ class Operators:
     started: list[Operator] = field(default_factory=list)
 
     def start(self, **environment: str) -> Operator:
-        port, log = _free_port(), self.folder / f"operator-{secrets.token_hex(4)}.log"
+        port, log = free_port(), self.folder / f"operator-{secrets.token_hex(4)}.log"
         own = {
             "KUBECONFIG": str(self.kubeconfig),
             "S3O_PROXY_IMAGE": IMAGE,
@@ -243,10 +243,3 @@ def condition(resource: Object | None, kind: str) -> tuple[str, str]:
     if resource is None or status.get("observedGeneration") != resource["metadata"]["generation"]:
         return "", ""
     return next(((one["status"], one["reason"]) for one in status.get("conditions", []) if one["type"] == kind), ("", ""))
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port

@@ -7,13 +7,11 @@ tests that need them fail and say so; they are never skipped.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib.util
 import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -25,6 +23,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from hack.ports import free_port
 
 from s3o_crds.compiled import DatabaseConfig
 
@@ -78,7 +77,7 @@ class PostgresServer:
         self._numbers = count(1)
         # The path of a unix socket may have about a hundred bytes: a short folder of our own.
         self.folder = Path(tempfile.mkdtemp(prefix="s3o-pg-", dir="/tmp"))
-        self.port = _free_port()
+        self.port = free_port()
         self._as: dict[str, Any] = {}
         if os.geteuid() == 0:
             # PostgreSQL refuses to run as root.
@@ -193,12 +192,6 @@ def postgres_database(postgres: PostgresServer) -> Iterator[DatabaseConfig]:
     config = postgres.create_database()
     yield config
     postgres.drop_database(config)
-
-
-def _free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _has_account(name: str) -> bool:

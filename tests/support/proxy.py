@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+from hack.ports import free_port
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support import programs
 
@@ -133,8 +133,3 @@ def wait_until(holds: Callable[[], bool], otherwise: str, *, timeout_s: float = 
     while not holds():
         assert time.monotonic() < deadline, otherwise
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        return int(bound.getsockname()[1])
