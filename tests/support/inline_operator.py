@@ -4,7 +4,7 @@ at any write."""
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ class Mortal:
         self._after = after
         self._is_dead = False
         self.died_at = ""
+        self.dies_before: Callable[[str], bool] = lambda path: False
+        """Before a write to what this holds of, it dies."""
         self.refused = ""
         """Writes to what ends so are refused, as an admission webhook does it."""
         self.most_in_flight = self._in_flight = 0
@@ -51,7 +53,7 @@ class Mortal:
         if self.refused and path.endswith(self.refused):
             raise Invalid(f"{method} {path}: injected")
         dies = len(self.writes) + 1 == self._dies_at
-        if dies and not self._after:
+        if (dies and not self._after) or self.dies_before(path):
             self._die(f"{method} {path}")
         self.writes.append((method, path, json.loads(json.dumps(body))))
         self._in_flight += 1

@@ -31,6 +31,8 @@ class StandIn:
     says: Callable[[Object], Object] = lambda status: status
     asked: list[str] = field(default_factory=list)
     operations: OperationBook = field(default_factory=OperationBook)
+    fault: tuple[int, Any] | None = None
+    """Status and body of every answer about operations and backends, while there is one; a text is no JSON."""
     server: ThreadingHTTPServer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -50,7 +52,7 @@ class StandIn:
                     status, answer = stand_in.answer(self.command, self.path, self.headers.get("authorization", ""), body)
                 except httpx.HTTPStatusError:
                     status, answer = 503, {"error": "nothing is mounted"}
-                written = json.dumps(answer).encode()
+                written = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(written)))
@@ -68,11 +70,13 @@ class StandIn:
     def port(self) -> int:
         return self.server.server_port
 
-    def answer(self, method: str, path: str, authorization: str, body: Object) -> tuple[int, Object]:
+    def answer(self, method: str, path: str, authorization: str, body: Object) -> tuple[int, Any]:
         token = self._secret(f"{self.orchestrator}-admin")["data"]["token"]
         if authorization != f"Bearer {base64.b64decode(token).decode()}":
             return 401, {"error": "a valid bearer token is needed"}
         if path.startswith(("/admin/api/operations", "/admin/api/backends/")):
+            if self.fault is not None:
+                return self.fault
             return self.operations.answer(method, path.removeprefix("/admin/api/"), body)
         if path not in ("/admin/api/status", "/admin/api/reload"):
             return 404, {"error": "no such thing"}

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 
 from s3o_operator.apply.mint import drop_keys, mint_token, write_keys
 from s3o_operator.apply.protection import protect, read_live, release
+from s3o_operator.apply.report import report
 from s3o_operator.fleet.errors import FleetError
 from s3o_operator.kube.client import Kube
 from s3o_operator.kube.errors import Conflict, Forbidden, Gone, Invalid, KubeError
 from s3o_operator.observe.cache import Cache
 from s3o_operator.plan.actions import (
     Action,
-    CancelOperation,
     Delete,
     DropKeys,
     Ensure,
@@ -127,11 +127,10 @@ class _Run:
 
     async def _ask_the_proxies(self, action: FleetAction) -> bool:
         """Whether to plan anew. What the proxies cannot do now holds up nobody: it is asked again when progress is looked at."""
-        if not isinstance(action, CancelOperation):
-            # Not by the cache alone: a namesake of one that is long gone must not be drained, purged or forgotten.
-            live = await read_live(action.ref, action.uid, self.kube, self.cache)
-            if live is None or (_ends_it(action) and not is_leaving(live)):
-                return True
+        # Not by the cache alone: what was meant for one that is long gone must not be done to a namesake, nor what that one asked undone.
+        live = await read_live(action.ref, action.uid, self.kube, self.cache)
+        if live is None or (_ends_it(action) and not is_leaving(live)):
+            return True
         try:
             await self.proxies(action)
         except FleetError as error:
@@ -160,8 +159,8 @@ async def _carry_out(action: Action, kube: Kube, cache: Cache) -> bool:
             await write_keys(action, kube, cache)
             return True
         case Latch(ref, uid, status):
-            # Not as a report: what follows must not begin unless this stands there.
-            await _report(ref, uid, status, kube, cache)
+            # What follows must not begin unless this stands there: plan anew, also where it is another one's by now.
+            await report(ref, uid, status, kube, cache)
             return True
         case MintToken():
             await mint_token(action, kube, cache)
@@ -178,10 +177,12 @@ async def _carry_out(action: Action, kube: Kube, cache: Cache) -> bool:
         case HandOver(ref, replicas):
             cache.put(await kube.hand_over_replicas(ref, replicas))
         case Delete(ref, uid):
-            await _if_still_there(lambda: kube.delete(ref, uid))
+            with suppress(Gone, Conflict):  # or another object of that name by now: what was meant for the old one is void
+                await kube.delete(ref, uid)
             cache.forget(ref)
         case SetStatus(ref, uid, status):
-            await _if_still_there(lambda: _report(ref, uid, status, kube, cache))
+            with suppress(Conflict):  # news of it are on the way, and a report that takes them in follows
+                await report(ref, uid, status, kube, cache)
     return False
 
 
@@ -203,20 +204,8 @@ async def _ensure(manifest: Object, kube: Kube, cache: Cache) -> bool:
     return False
 
 
-async def _report(ref: Ref, uid: str, status: dict[str, object], kube: Kube, cache: Cache) -> None:
-    cache.put(await kube.apply_status(ref, uid, status))
-
-
 async def _find(ref: Ref, kube: Kube) -> dict[str, object] | None:
     try:
         return await kube.get(ref)
     except Gone:
         return None
-
-
-async def _if_still_there(write: Callable[[], Awaitable[None]]) -> None:
-    """Gone, or another object of that name by now: its event is on the way, and what was meant for the old one is void."""
-    try:
-        await write()
-    except (Gone, Conflict):
-        return

@@ -81,12 +81,12 @@ class Kube:
         document = {"apiVersion": BY_NAME[ref.kind].api_version, "kind": ref.kind, "metadata": metadata, "spec": {"replicas": replicas}}
         return await self._call("PATCH", _path(ref), document, query={"fieldManager": f"{MANAGER}-handover"}, content=_APPLY)
 
-    async def apply_status(self, ref: Ref, uid: str, status: Object) -> Object:
-        """Only of the object with this uid. Raises Conflict when another one has its name by now, Gone when none has."""
-        metadata = {"name": ref.name, "namespace": ref.namespace, "uid": uid}
-        document = {"apiVersion": BY_NAME[ref.kind].api_version, "kind": ref.kind, "metadata": metadata, "status": status}
+    async def apply_status(self, read: Object, status: Object) -> Object:
+        """Of exactly the version that was read. Raises Conflict when there is another by now, of the same object or of a namesake; Gone."""
+        known = {name: read["metadata"][name] for name in ("name", "namespace", "uid", "resourceVersion")}
+        document = {"apiVersion": read["apiVersion"], "kind": read["kind"], "metadata": known, "status": status}
         query = {"fieldManager": MANAGER, "force": "true"}
-        return await self._call("PATCH", f"{_path(ref)}/status", document, query=query, content=_APPLY)
+        return await self._call("PATCH", f"{_path(ref_of(read))}/status", document, query=query, content=_APPLY)
 
     async def set_finalizers(self, live: Object, finalizers: Sequence[str]) -> Object:
         """Of exactly the version that was read. Raises Conflict when it has changed since."""
