@@ -18,7 +18,7 @@ from s3o_crds.kinds import KINDS
 Path_ = tuple[str | int, ...]
 """From `spec` down: names of fields, and numbers of members of lists."""
 
-_CRDS = Path(__file__).parents[2] / "crds"
+CRDS = Path(__file__).parents[2] / "crds"
 _PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 _KEY_PEM = "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n"
 
@@ -135,7 +135,7 @@ WHOLE: dict[str, list[Document]] = {"S3Orchestrator": orchestrators(), "StorageB
 @cache
 def schema_of(kind: str) -> dict[str, Any]:
     plural = next(one.plural for one in KINDS if one.name == kind)
-    definition = yaml.safe_load((_CRDS / f"{plural}.yaml").read_text(encoding="utf-8"))
+    definition = yaml.safe_load((CRDS / f"{plural}.yaml").read_text(encoding="utf-8"))
     found: dict[str, Any] = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     return found
 

@@ -16,6 +16,7 @@ from s3o_operator.plan.operations import (
     COMPLETED,
     HOLDING,
     new_record,
+    record_in,
     unused_token,
 )
 from s3o_operator.plan.triggers import Trigger, is_first_sight, last_handled, latched, request_of
@@ -37,7 +38,7 @@ class Decision:
 
 def decide_drain(resource: Object, state: str, *, deleting: bool, operations: Sequence[Object] | None) -> Decision:
     """`state`: of the spec. `deleting`: it is being deleted, and is to be drained for it."""
-    before = (resource.get("status") or {}).get("drain") or _adopted(resource, operations)
+    before = record_in(resource, "Drain", "drain") or _adopted(resource, operations)
     refused: list[tuple[str, str]] = []
     if deleting:
         record = _by_deletion(resource, before)

@@ -9,7 +9,7 @@ from s3o_crds.v1alpha1 import StorageBackend, VirtualBucket
 from s3o_operator.plan.actions import FleetAction, ForgetBackend
 from s3o_operator.plan.draining import decide_drain, is_drained, is_held
 from s3o_operator.plan.observed import Object, ref_of
-from s3o_operator.plan.operations import COMPLETED, Carried, Subject, carry, entries_with, is_busy, new_record
+from s3o_operator.plan.operations import COMPLETED, Carried, Subject, carry, entries_with, is_busy, new_record, record_in
 from s3o_operator.plan.removal import Removal, Surroundings, is_leaving, removal_of
 
 _TOKEN = "deletion"  # noqa: S105  a token of an operation, no secret
@@ -91,10 +91,11 @@ def bucket_fate(resource: Object, model: VirtualBucket | None, around: Surroundi
 
 def _purged(resource: Object, removal: Removal, subject: Subject, operations: Sequence[Object] | None) -> Fate:
     """A backend is served until it is empty, since its objects are; a bucket is not, since nobody may write to it any more."""
-    record = (resource.get("status") or {}).get("purge") or new_record("Purge", "Deletion", _TOKEN)
+    before = record_in(resource, "Purge", "purge")
+    record = before or new_record("Purge", "Deletion", _TOKEN)
     report = _reported(resource) | {"purge": record}
     served = bool(subject.backend)
-    if not (resource.get("status") or {}).get("purge"):
+    if not before:
         report["operations"] = entries_with(report.get("operations") or [], "Purge", record)
         return Fate(resource, served=served, takes_new=False, latch="purge", report=report, removal=removal)
     carried = carry("Purge", record, subject, operations)

@@ -18,6 +18,7 @@ CANCELLING, CANCELLED, COMPLETED = "Cancelling", "Cancelled", "Completed"
 ACTIVE = (QUEUED, RUNNING, STALLED)
 HOLDING = (*ACTIVE, COMPLETED)
 """A backend whose drain is in one of these takes nothing new."""
+_KNOWN = (*HOLDING, CANCELLING, CANCELLED)
 MOST_ENTRIES = 10
 _MOST_TEXT = 1000
 
@@ -62,6 +63,18 @@ class Carried:
 
 def new_record(kind: str, trigger: str, token: str) -> Object:
     return {"trigger": trigger, "token": token, "state": QUEUED, "summary": _summary(kind, {"state": QUEUED})}
+
+
+def record_in(resource: Object, kind: str, name: str) -> Object:
+    """What its status holds of an operation, under `name`; or nothing. One that somebody or another version has damaged is made whole: the
+    list of operations has its token, too, and the proxies know its state."""
+    status = resource.get("status") or {}
+    record = status.get(name) or {}
+    listed = [one["token"] for one in status.get("operations") or [] if one["kind"] == kind]
+    token = record.get("token") or next(iter(listed), "")
+    if not record or not token:
+        return {}
+    return dict(record | {"token": token} | ({} if record.get("state") in _KNOWN else {"state": QUEUED}))
 
 
 def carry(kind: str, record: Object, subject: Subject, operations: Sequence[Object] | None) -> Carried:

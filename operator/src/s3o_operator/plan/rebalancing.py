@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from s3o_operator.plan.fates import Fate
 from s3o_operator.plan.observed import Object, ref_of
-from s3o_operator.plan.operations import ACTIVE, CANCELLING, Subject, carry, entries_with, is_busy, new_record
+from s3o_operator.plan.operations import ACTIVE, CANCELLING, Subject, carry, entries_with, is_busy, new_record, record_in
 from s3o_operator.plan.triggers import Trigger, is_first_sight, last_handled, latched, request_of
 
 REBALANCE = Trigger("rebalance")
@@ -20,7 +20,7 @@ CANCEL = "cancel"
 def orchestrator_fate(resource: Object, operations: Sequence[Object] | None) -> Fate:
     """Its own triggers. A restart is no more than its token: the template of the pods bears the one that was latched last."""
     status = resource.get("status") or {}
-    before = status.get("rebalance") or {}
+    before = record_in(resource, "Rebalance", "rebalance") or _adopted(resource, operations)
     record = _decided(resource, before)
     tokens = latched(resource, [REBALANCE, RESTART])
     report: Object = {"lastHandled": tokens} if tokens else {}
@@ -33,6 +33,14 @@ def orchestrator_fate(resource: Object, operations: Sequence[Object] | None) -> 
     plan = {"plan": carried.plan} if carried.plan else {name: status[name] for name in ("plan",) if name in status}
     waits = is_busy(carried.record) or bool(carried.actions)
     return Fate(resource, report=report | _told(carried.record, entries) | plan, actions=carried.actions, waits=waits)
+
+
+def _adopted(resource: Object, operations: Sequence[Object] | None) -> Object:
+    """A status that was lost finds the run that goes on."""
+    uid = resource["metadata"]["uid"]
+    mine = [one for one in operations or () if (one["kind"], one["subject"]) == ("Rebalance", uid)]
+    under_way = [one for one in mine if one["state"] in ("Pending", "Running", "Stalled")]
+    return new_record("Rebalance", "Annotation", str(under_way[0]["token"])) if under_way else {}
 
 
 def _decided(resource: Object, before: Object) -> Object:
