@@ -18,9 +18,9 @@ _MAX_KEY_BYTES = 900
 _MAX_SEGMENT_BYTES = 200
 """Backends that keep objects as files are bound by the 255 bytes of a file name."""
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ufffe\uffff]")
-
-
-_KEPT = re.compile(r"(^|/)(\.uploads|[^/]*\.versions)/")
+_PATHS = ("//", "/./", "/../")
+"""Segments that a backend might read as a path of its own: empty ones and dots. (The first is a bucket, the last ends in a write id.)"""
+_KEPT = ("/.uploads/", ".versions/")
 """Folders that servers keep for themselves: SeaweedFS stores what is put below them and never lists it."""
 
 
@@ -37,7 +37,9 @@ def key_metadata(bucket: str, key: str, write_id: str) -> dict[str, str]:
 
 
 def _is_plain(storage: str) -> bool:
-    if len(storage.encode()) > _MAX_KEY_BYTES or _UNSAFE.search(storage) or _KEPT.search(storage):
+    if _UNSAFE.search(storage) or any(folder in storage for folder in (*_PATHS, *_KEPT)):
         return False
-    segments = storage.split("/")
-    return all(segment not in ("", ".", "..") and len(segment.encode()) <= _MAX_SEGMENT_BYTES for segment in segments)
+    if len(storage) * 4 <= _MAX_SEGMENT_BYTES:
+        return True  # However its characters are encoded.
+    longest = max(len(segment.encode()) for segment in storage.split("/"))
+    return longest <= _MAX_SEGMENT_BYTES and len(storage.encode()) <= _MAX_KEY_BYTES

@@ -48,6 +48,7 @@ class Framing(Enum):
 
 
 _CHUNKED = {framing.value: framing for framing in Framing if framing is not Framing.PLAIN}
+_NO_HASH = frozenset({"", UNSIGNED_PAYLOAD, *_CHUNKED})
 
 
 @frozen
@@ -77,7 +78,8 @@ def body_promises(facts: RequestFacts, operation: Operation, max_size_bytes: int
     if isinstance(operation, _WITHOUT_BODY):
         return NO_PROMISES
     headers = effective_headers(facts)
-    framing = _framing(headers)
+    mode = payload_mode(headers)
+    framing = _framing(mode, headers)
     size_bytes = _length(headers, framing, needed=isinstance(operation, _WITH_BODY))
     if size_bytes > max_size_bytes and isinstance(operation, (PutObject, UploadPart)):
         raise S3Error("EntityTooLarge", extra={"ProposedSize": str(size_bytes), "MaxSizeAllowed": str(max_size_bytes)})
@@ -88,7 +90,7 @@ def body_promises(facts: RequestFacts, operation: Operation, max_size_bytes: int
     return BodyPromises(
         size_bytes=size_bytes,
         framing=framing,
-        content_sha256=_content_sha256(headers),
+        content_sha256="" if mode in _NO_HASH else mode.lower(),
         content_md5=content_md5,
         checksums=checksums,
         trailer_algorithm=trailer,
@@ -120,8 +122,8 @@ _OF_THE_OBJECT = (CompleteMultipartUpload,)
 """Operations whose x-amz-checksum-* headers speak of the object that they make, not of the document they send."""
 
 
-def _framing(headers: Mapping[str, str]) -> Framing:
-    framing = _CHUNKED.get(payload_mode(headers), Framing.PLAIN)
+def _framing(mode: str, headers: Mapping[str, str]) -> Framing:
+    framing = _CHUNKED.get(mode, Framing.PLAIN)
     if framing is Framing.PLAIN and "aws-chunked" in headers.get("content-encoding", "").lower():
         # Storing the body as it comes would put the framing inside the object.
         raise S3Error("InvalidRequest", "aws-chunked content needs x-amz-content-sha256 to be one of " + ", ".join(_CHUNKED))
@@ -162,11 +164,6 @@ def _decoded_length(headers: Mapping[str, str]) -> int | None:
 
 def _is_length(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 18
-
-
-def _content_sha256(headers: Mapping[str, str]) -> str:
-    value = headers.get("x-amz-content-sha256", "")
-    return value.lower() if _SHA256_HEX.fullmatch(value) else ""
 
 
 def _content_md5(headers: Mapping[str, str]) -> str:
