@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -254,6 +255,17 @@ def tune_memory() -> None:
             mallopt(option, value)
 
 
+def tune_garbage() -> None:
+    """Look for garbage a fifteenth as often as by default, and never among what was made before the first request.
+
+    A request makes hundreds of objects and few cycles: by default a tenth of its time would go into looking for them. More rarely still,
+    and the pieces of a body that a failed request's traceback holds could pile up to what a container is allowed.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
+
+
 async def _serve(source: Source, listen_on: str, role: Role) -> int:
     host, _, port = listen_on.rpartition(":")
     metrics, access_log = Metrics(version("s3o-proxy")), AccessLog()
@@ -286,6 +298,7 @@ async def _serve(source: Source, listen_on: str, role: Role) -> int:
         endpoint = Endpoint(proxy, site, metrics, access_log, proxy.instance, serves_s3=role.serves_s3)
         server = Server(endpoint, readiness, tls)
         listener = stack.enter_context(listen(host.strip("[]"), int(port)))
+        tune_garbage()
         await _until_stopped(server, listener, [proxy.run_workers(), config.watch(adopt)])
     return 0
 
