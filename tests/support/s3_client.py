@@ -4,22 +4,42 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol
 
 import pytest
-from tests.support.seaweedfs import Endpoint
+from tests.support.seaweedfs import Adapter, Endpoint
 
 from s3o_proxy.backends.s3 import S3Backend
+from s3o_proxy.backends.wire.backend import open_backend
 
 
-@asynccontextmanager
-async def opened(url: str, **changes: Any) -> AsyncIterator[S3Backend]:
-    backend = await Endpoint(url, "bucket").open(**changes)
-    try:
-        yield backend
-    finally:
-        await backend.close()
+class Opener(Protocol):
+    def __call__(self, url: str, **changes: Any) -> AbstractAsyncContextManager[S3Backend]:
+        """A backend at `url`, closed in the end. `changes`: of its config."""
+        ...
+
+
+ADAPTERS: dict[str, Adapter] = {"aiobotocore": S3Backend.open, "wire": open_backend}
+
+
+@pytest.fixture(params=ADAPTERS)
+def adapter(request: pytest.FixtureRequest) -> Adapter:
+    """Each client that speaks to S3 servers, in its turn."""
+    return ADAPTERS[request.param]
+
+
+@pytest.fixture
+def opened(adapter: Adapter) -> Opener:
+    @asynccontextmanager
+    async def opened(url: str, **changes: Any) -> AsyncIterator[S3Backend]:
+        backend = await Endpoint(url, "bucket").open(adapter=adapter, **changes)
+        try:
+            yield backend
+        finally:
+            await backend.close()
+
+    return opened
 
 
 async def body(*content: bytes) -> AsyncIterator[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,10 @@ from hack.seaweedfs import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, Server
 from s3o_crds.compiled import BackendConfig
 from s3o_proxy.backends.client import new_session
 from s3o_proxy.backends.s3 import S3Backend
+from s3o_proxy.backends.wire.backend import open_backend
+
+Adapter = Callable[[BackendConfig, Mapping[str, str], AioSession | None], Awaitable[S3Backend]]
+"""What opens a client of a backend."""
 
 _numbers = itertools.count(1)
 
@@ -50,8 +54,8 @@ class Endpoint:
         }
         return BackendConfig.model_validate(fields | changes)
 
-    async def open(self, name: str = "b1", **changes: Any) -> S3Backend:
-        return await S3Backend.open(self.config(name, **changes), self.secrets, _session())
+    async def open(self, name: str = "b1", *, adapter: Adapter = open_backend, **changes: Any) -> S3Backend:
+        return await adapter(self.config(name, **changes), self.secrets, _session())
 
     @property
     def secrets(self) -> dict[str, str]:

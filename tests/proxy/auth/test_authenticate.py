@@ -15,9 +15,9 @@ from tests.support.wire import HOST, KEY_ID, SECRET, Keys, credential, facts, re
 from s3o_proxy.auth import authenticate as module
 from s3o_proxy.auth.authenticate import Authentication, Authenticator
 from s3o_proxy.auth.chunk_signature import UncheckedSignatures
-from s3o_proxy.auth.signing_key import Scope, derive_signing_key
 from s3o_proxy.auth.sigv4 import Claim, verify
 from s3o_proxy.config.snapshot import Credential
+from s3o_proxy.domain.signing_key import Scope, derive_signing_key
 from s3o_proxy.s3.dates import amz_date
 from s3o_proxy.s3.errors import S3Error
 from s3o_proxy.s3.request import RequestFacts

@@ -10,8 +10,8 @@ from tests.support.wire import HOST, KEY_ID, Keys, credential, facts, refusal_of
 
 from s3o_proxy.auth.authenticate import Authentication, Authenticator
 from s3o_proxy.auth.chunk_signature import ChunkSignatures
-from s3o_proxy.auth.signing_key import Scope, derive_signing_key
 from s3o_proxy.auth.sigv4 import Claim, verify
+from s3o_proxy.domain.signing_key import Scope, derive_signing_key
 from s3o_proxy.s3.operation import GetObject, PutObject
 from s3o_proxy.s3.request import RequestFacts
 from s3o_proxy.s3.router import route

@@ -1,4 +1,4 @@
-"""What every backend promises: held against the one in memory, the one over HTTP to a real S3 server, and both behind a guard."""
+"""What every backend promises: held against the one in memory, both clients over HTTP to a real S3 server, and all behind a guard."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from tests.support.s3_client import ADAPTERS
 from tests.support.seaweedfs import SeaweedFS
 
 from s3o_proxy.backends.guarded import Guarded
@@ -44,12 +45,13 @@ AWKWARD_KEYS = [
 ]
 
 
-@pytest.fixture(params=["memory", "s3", "guarded memory", "guarded s3"])
+@pytest.fixture(params=["memory", "aiobotocore", "wire", "guarded memory", "guarded aiobotocore", "guarded wire"])
 async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
     inner: Backend = MemoryBackend()
-    if request.param.endswith("s3"):
+    kind = request.param.split()[-1]
+    if kind in ADAPTERS:
         seaweedfs: SeaweedFS = request.getfixturevalue("seaweedfs")
-        inner = await seaweedfs.endpoint().open()
+        inner = await seaweedfs.endpoint().open(adapter=ADAPTERS[kind])
     if request.param.startswith("guarded"):
         inner = Guarded(inner, request_timeout_ms=30_000, stall_timeout_ms=30_000, on_call=lambda _: None)
     yield inner

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import pytest
-from tests.support.seaweedfs import Endpoint
+from tests.support.s3_client import Opener
 from tests.support.tcp import Peer, serving
 
 from s3o_proxy.backends.guarded import Call, Guarded
@@ -46,15 +47,24 @@ def guard(backend: Backend, told: Told, *, request_ms: int = SHORT_MS, stall_ms:
     return Guarded(backend, request_timeout_ms=request_ms, stall_timeout_ms=stall_ms, on_call=told.calls.append)
 
 
-@asynccontextmanager
-async def over_http(
-    url: str, told: Told, *, name: str = "b1", request_ms: int = SHORT_MS, stall_ms: int = SHORT_MS
-) -> AsyncIterator[Guarded]:
-    guarded = guard(await Endpoint(url, "bucket").open(name), told, request_ms=request_ms, stall_ms=stall_ms)
-    try:
-        yield guarded
-    finally:
-        await guarded.close()
+class OverHTTP(Protocol):
+    def __call__(
+        self, url: str, told: Told, *, name: str = "b1", request_ms: int = SHORT_MS, stall_ms: int = SHORT_MS
+    ) -> AbstractAsyncContextManager[Guarded]: ...
+
+
+@pytest.fixture
+def over_http(opened: Opener) -> OverHTTP:
+    @asynccontextmanager
+    async def over_http(
+        url: str, told: Told, *, name: str = "b1", request_ms: int = SHORT_MS, stall_ms: int = SHORT_MS
+    ) -> AsyncIterator[Guarded]:
+        async with opened(url, name=name) as backend:
+            guarded = guard(backend, told, request_ms=request_ms, stall_ms=stall_ms)
+            yield guarded
+            await guarded.close()
+
+    return over_http
 
 
 async def body(*content: bytes) -> AsyncIterator[bytes]:
@@ -118,7 +128,7 @@ async def test_joining_parts_may_take_longer_than_other_answers(memory: MemoryBa
     await completing
 
 
-async def test_a_server_that_never_answers(told: Told) -> None:
+async def test_a_server_that_never_answers(over_http: OverHTTP, told: Told) -> None:
     async def silent(peer: Peer) -> None:
         await peer.request()
         await peer.read_to_end()
@@ -134,7 +144,7 @@ async def test_a_server_that_never_answers(told: Told) -> None:
         assert server.connections == 2, "a connection that was given up is not used again"
 
 
-async def test_a_server_that_stops_reading_fails_the_put_and_nothing_was_stored(told: Told) -> None:
+async def test_a_server_that_stops_reading_fails_the_put_and_nothing_was_stored(over_http: OverHTTP, told: Told) -> None:
     async def full(peer: Peer) -> None:
         await peer.head()
         await asyncio.Event().wait()
@@ -145,7 +155,7 @@ async def test_a_server_that_stops_reading_fails_the_put_and_nothing_was_stored(
         assert not failed.value.ambiguous
 
 
-async def test_a_server_that_stops_sending_fails_the_get_where_it_is_read(told: Told) -> None:
+async def test_a_server_that_stops_sending_fails_the_get_where_it_is_read(over_http: OverHTTP, told: Told) -> None:
     async def half(peer: Peer) -> None:
         await peer.request()
         await peer.answer("200 OK", b"half", length=8)
@@ -159,7 +169,9 @@ async def test_a_server_that_stops_sending_fails_the_get_where_it_is_read(told: 
         await server.finished()
 
 
-async def test_a_source_backend_that_stalls_is_blamed_in_the_copy_to_another(memory: MemoryBackend, told: Told) -> None:
+async def test_a_source_backend_that_stalls_is_blamed_in_the_copy_to_another(
+    over_http: OverHTTP, memory: MemoryBackend, told: Told
+) -> None:
     async def half(peer: Peer) -> None:
         await peer.request()
         await peer.answer("200 OK", b"half", length=8)
@@ -184,7 +196,7 @@ async def test_a_source_backend_that_stalls_is_blamed_in_the_copy_to_another(mem
 # --- what is not -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_slow_client_is_not_blamed_on_the_backend_it_writes_to(told: Told) -> None:
+async def test_a_slow_client_is_not_blamed_on_the_backend_it_writes_to(over_http: OverHTTP, told: Told) -> None:
     async def store(peer: Peer) -> None:
         await peer.request()
         await peer.answer("200 OK", ETag='"etag"')
@@ -204,7 +216,7 @@ async def test_a_slow_reader_is_not_blamed_on_the_backend_it_reads_from(memory: 
     assert told.short == [("GetObject", "success", 0, MIB)]
 
 
-async def test_a_long_transfer_lives_as_long_as_it_moves(told: Told) -> None:
+async def test_a_long_transfer_lives_as_long_as_it_moves(over_http: OverHTTP, told: Told) -> None:
     async def drip(peer: Peer) -> None:
         await peer.request()
         await peer.answer("200 OK", length=20)
@@ -217,7 +229,7 @@ async def test_a_long_transfer_lives_as_long_as_it_moves(told: Told) -> None:
     assert told.calls[0].duration_s > 2 * SHORT_MS / 1000
 
 
-async def test_a_server_that_takes_a_body_slowly_but_steadily_gets_it_whole(told: Told) -> None:
+async def test_a_server_that_takes_a_body_slowly_but_steadily_gets_it_whole(over_http: OverHTTP, told: Told) -> None:
     """Both limits are shorter than what the system's buffers hold takes to leave: only by these can progress be seen."""
 
     async def slow(peer: Peer) -> None:

@@ -8,8 +8,8 @@ import tracemalloc
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.support.s3_client import body, opened
-from tests.support.seaweedfs import SeaweedFS
+from tests.support.s3_client import Opener, body
+from tests.support.seaweedfs import Adapter, SeaweedFS
 from tests.support.tcp import Head, Peer, serving
 
 from s3o_proxy.domain.errors import (
@@ -22,14 +22,14 @@ MIB = 1024 * 1024
 
 
 @pytest.mark.parametrize("verb", ["put", "get"])
-async def test_memory_does_not_grow_with_the_object(seaweedfs: SeaweedFS, verb: str) -> None:
+async def test_memory_does_not_grow_with_the_object(adapter: Adapter, seaweedfs: SeaweedFS, verb: str) -> None:
     size_bytes, piece = 64 * MIB, bytes(256 * 1024)
 
     async def large() -> AsyncIterator[bytes]:
         for _ in range(size_bytes // len(piece)):
             yield piece
 
-    backend = await seaweedfs.endpoint().open()
+    backend = await seaweedfs.endpoint().open(adapter=adapter)
     await backend.put("warm", body(b"up"), 2)
     if verb == "get":
         await backend.put("key", large(), size_bytes)
@@ -48,9 +48,9 @@ async def test_memory_does_not_grow_with_the_object(seaweedfs: SeaweedFS, verb: 
 
 
 @pytest.mark.parametrize("size", [0, 5, 9 * 1024**2])
-async def test_an_account_copies_from_one_bucket_to_another(seaweedfs: SeaweedFS, size: int) -> None:
-    here, there = await seaweedfs.endpoint().open("here"), await seaweedfs.endpoint().open("there")
-    elsewhere = await seaweedfs.endpoint(1).open("elsewhere")
+async def test_an_account_copies_from_one_bucket_to_another(adapter: Adapter, seaweedfs: SeaweedFS, size: int) -> None:
+    here, there = await seaweedfs.endpoint().open("here", adapter=adapter), await seaweedfs.endpoint().open("there", adapter=adapter)
+    elsewhere = await seaweedfs.endpoint(1).open("elsewhere", adapter=adapter)
     assert here.account == there.account != elsewhere.account
     content = bytes(range(256)) * (size // 256) + bytes(size % 256)
     await here.put("source +%/é", body(content), size, metadata={"one": "1"})
@@ -66,7 +66,7 @@ async def test_an_account_copies_from_one_bucket_to_another(seaweedfs: SeaweedFS
         await backend.close()
 
 
-async def test_delete_objects_carries_content_md5_and_keys_that_xml_cannot_say_go_singly() -> None:
+async def test_delete_objects_carries_content_md5_and_keys_that_xml_cannot_say_go_singly(opened: Opener) -> None:
     seen: list[tuple[Head, bytes]] = []
 
     async def delete(peer: Peer) -> None:
@@ -85,7 +85,7 @@ async def test_delete_objects_carries_content_md5_and_keys_that_xml_cannot_say_g
     assert (single.method, single.target) == ("DELETE", "/bucket/c%01")
 
 
-async def test_without_delete_objects_keys_are_deleted_one_by_one() -> None:
+async def test_without_delete_objects_keys_are_deleted_one_by_one(opened: Opener) -> None:
     methods: list[str] = []
 
     async def delete(peer: Peer) -> None:
@@ -106,7 +106,7 @@ async def test_without_delete_objects_keys_are_deleted_one_by_one() -> None:
     assert sorted(methods) == ["DELETE", "DELETE", "DELETE", "POST"], "it is asked for once"
 
 
-async def test_an_error_inside_a_200_is_an_error() -> None:
+async def test_an_error_inside_a_200_is_an_error(opened: Opener) -> None:
     async def change_its_mind(peer: Peer) -> None:
         while True:
             await peer.request()
@@ -119,7 +119,7 @@ async def test_an_error_inside_a_200_is_an_error() -> None:
             await backend.copy("a", "b")
 
 
-async def test_the_whole_object_does_not_pass_as_a_range() -> None:
+async def test_the_whole_object_does_not_pass_as_a_range(opened: Opener) -> None:
     async def whole(peer: Peer) -> None:
         while True:
             await peer.request()
@@ -136,7 +136,7 @@ async def test_the_whole_object_does_not_pass_as_a_range() -> None:
 @pytest.mark.parametrize(
     ("bucket_status", "kind"), [("404 Not Found", BackendRejected), ("403 Forbidden", BackendNotFound), ("200 OK", BackendNotFound)]
 )
-async def test_a_missing_bucket_is_no_missing_object(bucket_status: str, kind: type[Exception]) -> None:
+async def test_a_missing_bucket_is_no_missing_object(opened: Opener, bucket_status: str, kind: type[Exception]) -> None:
     async def head(peer: Peer) -> None:
         while True:
             request, _ = await peer.request()
@@ -147,7 +147,7 @@ async def test_a_missing_bucket_is_no_missing_object(bucket_status: str, kind: t
             await backend.head("key")
 
 
-async def test_a_load_balancer_without_its_route_is_no_missing_object() -> None:
+async def test_a_load_balancer_without_its_route_is_no_missing_object(opened: Opener) -> None:
     async def not_s3(peer: Peer) -> None:
         while True:
             await peer.request()
@@ -162,7 +162,7 @@ async def test_a_load_balancer_without_its_route_is_no_missing_object() -> None:
 
 
 @pytest.mark.parametrize("token", ["", "<NextContinuationToken>same</NextContinuationToken>"])
-async def test_a_listing_that_goes_nowhere_ends(token: str) -> None:
+async def test_a_listing_that_goes_nowhere_ends(opened: Opener, token: str) -> None:
     async def forever(peer: Peer) -> None:
         while True:
             await peer.request()
@@ -176,7 +176,7 @@ async def test_a_listing_that_goes_nowhere_ends(token: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["<Key>another</Key>", ""])
-async def test_an_error_that_names_none_of_the_keys_leaves_them_all_to_be_deleted_again(key: str) -> None:
+async def test_an_error_that_names_none_of_the_keys_leaves_them_all_to_be_deleted_again(opened: Opener, key: str) -> None:
     document = f"<DeleteResult><Error>{key}<Code>InternalError</Code><Message>later</Message></Error></DeleteResult>".encode()
 
     async def refuse(peer: Peer) -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.support.chunks import ChunkSigner, frame
 
 from s3o_proxy.auth.chunk_signature import ChunkSignatures
-from s3o_proxy.auth.signing_key import SigningKey
 from s3o_proxy.domain.errors import BodyError, ChunkSignatureMismatch, IncompleteBody, MalformedBody, MalformedTrailer
+from s3o_proxy.domain.signing_key import SigningKey
 from s3o_proxy.http.chunked import ChunkedDecoder
 
 KEY = bytes(range(32))

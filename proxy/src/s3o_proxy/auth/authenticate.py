@@ -7,7 +7,6 @@ from typing import Literal, Protocol, TypeVar
 from s3o_proxy.auth.chunk_signature import ChunkSignatures, UncheckedSignatures
 from s3o_proxy.auth.presigned import is_presigned_v4, parse_presigned
 from s3o_proxy.auth.presigned_v2 import is_presigned_v2, matches_v2, parse_presigned_v2
-from s3o_proxy.auth.signing_key import SigningKey, derive_signing_key
 from s3o_proxy.auth.sigv4 import (
     ALGORITHM,
     Claim,
@@ -22,6 +21,7 @@ from s3o_proxy.auth.sigv4 import (
 )
 from s3o_proxy.config.snapshot import Credential
 from s3o_proxy.domain.frozen import frozen
+from s3o_proxy.domain.signing_key import SigningKey, derive_signing_key
 from s3o_proxy.s3.body_promises import payload_mode
 from s3o_proxy.s3.errors import S3Error, invalid_argument
 from s3o_proxy.s3.query import parse_query

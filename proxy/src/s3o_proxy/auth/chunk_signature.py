@@ -9,8 +9,8 @@ from __future__ import annotations
 from hashlib import sha256
 from hmac import compare_digest
 
-from s3o_proxy.auth.signing_key import SigningKey
 from s3o_proxy.domain.errors import ChunkSignatureMismatch
+from s3o_proxy.domain.signing_key import SigningKey
 
 _EMPTY_SHA256 = sha256(b"").hexdigest()
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from s3o_proxy.auth.signing_key import Scope
 from s3o_proxy.auth.sigv4 import (
     ALGORITHM,
     MAX_SKEW_MS,
@@ -19,6 +18,7 @@ from s3o_proxy.auth.sigv4 import (
     parse_signed_headers,
 )
 from s3o_proxy.domain.frozen import frozen
+from s3o_proxy.domain.signing_key import Scope
 from s3o_proxy.s3.body_promises import UNSIGNED_PAYLOAD, payload_mode
 from s3o_proxy.s3.dates import iso_date, parse_amz_date
 from s3o_proxy.s3.errors import S3Error

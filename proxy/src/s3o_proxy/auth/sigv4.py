@@ -12,8 +12,8 @@ from hashlib import sha256
 from hmac import compare_digest
 
 from s3o_proxy.auth.canonical import canonical_requests
-from s3o_proxy.auth.signing_key import Scope, SigningKey
 from s3o_proxy.domain.frozen import frozen
+from s3o_proxy.domain.signing_key import Scope, SigningKey
 from s3o_proxy.s3.dates import amz_date, iso_date, parse_amz_date, parse_http_date
 from s3o_proxy.s3.errors import S3Error
 from s3o_proxy.s3.request import RequestFacts

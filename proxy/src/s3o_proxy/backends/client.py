@@ -38,14 +38,13 @@ async def open_client(
             "s3",
             endpoint_url=config.endpoint,
             region_name=config.region,
-            aws_access_key_id=_secret(config, secrets, config.access_key_id),
-            aws_secret_access_key=_secret(config, secrets, config.secret_access_key),
+            aws_access_key_id=secret_of(config, secrets, config.access_key_id),
+            aws_secret_access_key=secret_of(config, secrets, config.secret_access_key),
             config=AioConfig(
                 signature_version="s3v4",
                 http_session_cls=cast("Any", HTTPSession),  # used by its shape: made, entered, send(), closed
-                connector_args={"ssl_context": _ssl_context(config, secrets)},
-                # Shorter than what `guarded` allows a whole answer, so that "never connected" is told apart from "never answered".
-                connect_timeout=min(_MAX_CONNECT_TIMEOUT_S, config.request_timeout_ms / 2000),
+                connector_args={"ssl_context": ssl_context(config, secrets)},
+                connect_timeout=connect_timeout_s(config),
                 retries={"mode": "standard", "total_max_attempts": 1},
                 ignore_configured_endpoint_urls=True,
                 use_fips_endpoint=False,
@@ -71,18 +70,24 @@ async def open_client(
     return client
 
 
-def _secret(config: BackendConfig, secrets: Mapping[str, str], name: str) -> str:
+def connect_timeout_s(config: BackendConfig) -> float:
+    """Shorter than what `guarded` allows a whole answer, so that "never connected" is told apart from "never answered"."""
+    return min(_MAX_CONNECT_TIMEOUT_S, config.request_timeout_ms / 2000)
+
+
+def secret_of(config: BackendConfig, secrets: Mapping[str, str], name: str) -> str:
+    """Raises ValueError where it is missing."""
     if name not in secrets:
         raise ValueError(f"backend {config.name}: secret {name} has no value")
     return secrets[name]
 
 
-def _ssl_context(config: BackendConfig, secrets: Mapping[str, str]) -> ssl.SSLContext:
-    """Trusts `config.ca` alone where it is given, else what the system trusts."""
+def ssl_context(config: BackendConfig, secrets: Mapping[str, str]) -> ssl.SSLContext:
+    """Trusts `config.ca` alone where it is given, else what the system trusts. Raises ValueError."""
     if not config.ca:
         return ssl.create_default_context()
     try:
-        return ssl.create_default_context(cadata=_secret(config, secrets, config.ca))
+        return ssl.create_default_context(cadata=secret_of(config, secrets, config.ca))
     except ssl.SSLError as error:
         raise ValueError(f"backend {config.name}: secret {config.ca} holds no PEM certificate: {error.reason}") from error
 

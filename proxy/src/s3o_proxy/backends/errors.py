@@ -1,4 +1,4 @@
-"""What a backend's failures mean to the proxy: botocore's and aiohttp's errors on the left, the domain's on the right."""
+"""What a backend's failures mean to the proxy: botocore's, aiohttp's and our own client's errors on the left, the domain's on the right."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from aiohttp.http_exceptions import HttpProcessingError
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from s3o_proxy.backends.wire.failures import NotConnectedError
 from s3o_proxy.domain.errors import BackendError, BackendNotFound, BackendRejected, BackendThrottled, BackendTimeout, BackendUnavailable
 
 FAILURES = (ClientError, BotoCoreError, ResponseParserError, aiohttp.ClientError, HttpProcessingError, OSError)
 """Everything that a call can raise because of the backend or the way to it (TimeoutError and ssl.SSLError are OSErrors)."""
 
-_NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+_NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, NotConnectedError)
 
 _NOT_FOUND = frozenset({"NoSuchKey", "NoSuchUpload"})
 """Nothing else that comes with 404 is believed: a missing bucket, or a load balancer without its route, says nothing about an object."""
@@ -40,7 +41,9 @@ def was_not_connected(error: BaseException) -> bool:
 def translate(error: Exception, backend: str, *, may_have_happened: bool) -> BackendError:
     """The domain's error for one of FAILURES. `may_have_happened`: the call changes something, and its request may be there in full."""
     if isinstance(error, ClientError):
-        return _translate_answer(error, backend, may_have_happened)
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        said = error.response.get("Error", {})
+        return translate_answer(backend, status, said.get("Code", ""), said.get("Message", ""), may_have_happened=may_have_happened)
     if was_not_connected(error):
         kind = BackendTimeout if isinstance(error, TimeoutError) else BackendUnavailable
         return kind(backend, f"no connection: {_describe(error)}")
@@ -49,10 +52,9 @@ def translate(error: Exception, backend: str, *, may_have_happened: bool) -> Bac
     return BackendUnavailable(backend, _describe(error), ambiguous=may_have_happened)
 
 
-def _translate_answer(error: ClientError, backend: str, may_have_happened: bool) -> BackendError:
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    code = error.response.get("Error", {}).get("Code", "") or str(status)
-    message = error.response.get("Error", {}).get("Message", "")
+def translate_answer(backend: str, status: int, code: str, message: str, *, may_have_happened: bool) -> BackendError:
+    """The domain's error for an answer that is none of success. `code` "": its body says nothing."""
+    code = code or str(status)
     said = f"{status} {code}: {message}"
     if status == 404 and code in _NOT_FOUND:
         return BackendNotFound(backend, said)

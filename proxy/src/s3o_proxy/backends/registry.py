@@ -10,7 +10,7 @@ from s3o_crds.compiled import BackendConfig
 from s3o_proxy.backends.client import new_session
 from s3o_proxy.backends.guarded import Call, Guarded
 from s3o_proxy.backends.port import Backend
-from s3o_proxy.backends.s3 import S3Backend
+from s3o_proxy.backends.wire.backend import open_backend as open_over_http
 from s3o_proxy.domain.errors import BackendUnavailable
 
 _FOR_PLACEMENT = {"order", "accepts_writes", "quota_bytes", "max_object_size_bytes", "provider"}
@@ -27,7 +27,7 @@ class Backends:
     ) -> None:
         """`open_backend` makes a client of a config; by default for S3 over HTTP."""
         self._on_call = on_call
-        self._open_backend = open_backend or partial(S3Backend.open, session=new_session())
+        self._open_backend = open_backend or partial(open_over_http, session=new_session())
         self._guarded: dict[str, Guarded] = {}
         self._opened_for: dict[str, object] = {}
         self._leaving: set[asyncio.Task[None]] = set()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _PIECE_BYTES = 256 * 1024
-_SIGNED_BODY_BYTES = 1024 * 1024
+SIGNED_BODY_BYTES = 1024 * 1024
 
 
 class Requests:
@@ -78,10 +78,10 @@ class Requests:
             return self._client, b""
         if not self._signs_payloads:
             return self._client, UploadBody.of(upload)
-        if size_bytes <= _SIGNED_BODY_BYTES:
+        if size_bytes <= SIGNED_BODY_BYTES:
             return self._client, b"".join([piece async for piece in upload])
         if not self._over_tls:
-            limit = f"over plain HTTP with unsignedPayload off, a body has at most {_SIGNED_BODY_BYTES} bytes"
+            limit = f"over plain HTTP with unsignedPayload off, a body has at most {SIGNED_BODY_BYTES} bytes"
             raise BackendRejected(self._name, 400, "EntityTooLarge", limit)
         return self._unsigned_client, UploadBody.of(upload)
 

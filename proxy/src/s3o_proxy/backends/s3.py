@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Self
 
 from aiobotocore.session import AioSession
 
@@ -42,7 +42,7 @@ class S3Backend:
         self._bulk_delete = True
 
     @classmethod
-    async def open(cls, config: BackendConfig, secrets: Mapping[str, str], session: AioSession | None = None) -> S3Backend:
+    async def open(cls, config: BackendConfig, secrets: Mapping[str, str], session: AioSession | None = None) -> Self:
         """`secrets`: the values that `config` refers to. Nothing is sent yet. Raises ValueError for a config that cannot work.
 
         `session`: share one among backends, it saves each of them a tenth of a second.
@@ -74,8 +74,11 @@ class S3Backend:
         answer = await self._requests.upload("put_object", body, size_bytes, {"Key": key, **described})
         return PutResult(_etag(answer))
 
+    def get(self, key: str, byte_range: tuple[int, int] | None = None) -> AbstractAsyncContextManager[GetResult]:
+        return self._got(key, byte_range)
+
     @asynccontextmanager
-    async def get(self, key: str, byte_range: tuple[int, int] | None = None) -> AsyncIterator[GetResult]:
+    async def _got(self, key: str, byte_range: tuple[int, int] | None) -> AsyncIterator[GetResult]:
         wanted = {} if byte_range is None else {"Range": f"bytes={byte_range[0]}-{byte_range[1]}"}
         answer = await self._requests.call(self._client.get_object, {"Key": key, **wanted}, attempts=2)
         response = answer["Body"].raw_stream
