@@ -5,6 +5,11 @@ from __future__ import annotations
 import kopf
 import pytest
 
+from s3o_operator.handlers.events import make_registry
+from s3o_operator.kube.kinds import watched
+from s3o_operator.observe.cache import Cache
+from s3o_operator.observe.intake import Intake
+from s3o_operator.queue import WorkQueue
 from s3o_operator.startup import CannotStart, kopf_settings, read_settings
 
 
@@ -35,3 +40,22 @@ def test_kopf_keeps_to_a_prefix_that_is_not_that_of_triggers() -> None:
     assert storage.prefix == "kopf.s3orchestrator.io"
     assert settings.scanning.disabled
     assert not settings.posting.enabled
+
+
+def test_kopf_is_told_of_the_traps_that_it_sets() -> None:
+    """A watch that is silent for ever, a request that holds up the others, all objects in one answer, peers that pause each other."""
+    settings = kopf_settings()
+    watching, networking = settings.watching, settings.networking
+    assert (watching.server_timeout, watching.client_timeout, watching.connect_timeout) == (300, 330, 10)
+    assert networking.request_timeout == 30
+    assert watching.chunk_size == 500
+    assert settings.peering.standalone
+    assert settings.queueing.worker_limit is None
+
+
+def test_events_are_all_that_kopf_is_asked_for() -> None:
+    """Other handlers keep their state in annotations, the whole of a Secret among it; daemons, timers and deletions put finalizers on."""
+    registry = make_registry(Intake(Cache(), WorkQueue(lambda: 0.0)), "")
+    assert {handler.id for handler in registry._watching._handlers} == {f"{kind.plural}-seen" for kind in watched("")}
+    for other in (registry._changing, registry._spawning, registry._indexing, registry._webhooks):
+        assert not other._handlers

@@ -18,8 +18,7 @@ SPECIFIED_THROUGH = {
     "tests/clients/test_boto3_objects.py": {"proxy": ["app.py"]},
     "tests/operator/test_fleet.py": {
         "operator": [
-            *("__main__.py", "resync.py", "apply/protection.py", "handlers/events.py"),
-            *("health.py", "observe/cluster.py", "observe/intake.py"),
+            *("resync.py", "apply/protection.py", "observe/cluster.py"),
         ]
     },
     "tests/operator/plan/test_lifecycle.py": {"operator": ["plan/fate_report.py", "plan/fates.py"]},

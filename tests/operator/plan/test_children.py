@@ -9,6 +9,7 @@ import pytest
 from tests.support import operator_fields
 from tests.support.blueprints import KEY, OWNER, kinds, made, observed, one, orchestrator_of
 from tests.support.operator_fields import ALONE, CHANGED, ISSUED, SCALED, SMALL
+from tests.support.planned import fleet
 from tests.support.resources import Document
 
 from s3o_operator.plan.children import extras_fact, restart_stamp
@@ -85,3 +86,12 @@ def test_a_lost_status_restarts_nobody() -> None:
     assert restart_stamp(seen) == "token-1"
     asked = {**OWNER, "status": {"lastHandled": {"restart": "token-2"}}}
     assert restart_stamp(type(seen)(KEY, seen.now, "proxy:1", asked, live=seen.live)) == "token-2"
+
+
+def test_annotations_of_a_resource_stay_with_it() -> None:
+    """Those of kubectl and of kopf would make a child look like something that they manage."""
+    world = fleet()
+    theirs = {"kubectl.kubernetes.io/last-applied-configuration": "{}", "kopf.zalando.org/last-handled-configuration": "{}"}
+    for ref, resource in world.resources.items():
+        world.resources[ref] = resource | {"metadata": resource["metadata"] | {"annotations": theirs, "labels": {"mine": "yes"}}}
+    assert world.settle() == []

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import Literal
 
 import pytest
-from tests.support.stories import Stage, backend_config
+from tests.support.stories import Stage, backend_config, open_stage
 
 from s3o_proxy.backends.memory import Fault
 from s3o_proxy.domain.errors import MetadataUnavailable
-from s3o_proxy.domain.operation import Wish
+from s3o_proxy.domain.operation import Operation, Progress, Wish
 from s3o_proxy.s3.operation import DeleteObject, PutObject
+from s3o_proxy.workers import journal
 from s3o_proxy.workers.operate import LOOK_AGAIN_MS, Operate
 
 
@@ -85,3 +88,38 @@ async def test_while_the_database_is_away_it_fails_and_later_goes_on(stage: Stag
         assert failure.group_contains(MetadataUnavailable)
     await stage.operate()
     assert (await state(stage, "drain"))[0] == "Succeeded"
+
+
+@pytest.mark.parametrize("kind", ["Drain", "Rebalance"])
+async def test_killed_half_way_again_and_again_it_resumes_and_its_counters_never_go_back(
+    kind: Literal["Drain", "Rebalance"], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Strimzi #10224: a rebalance that was stuck when the pod that did it was gone."""
+    monkeypatch.setattr(journal, "NOTE_MS", 0)
+    three = [backend_config(name, quotaBytes=10_000) for name in ("first", "second", "third")]
+    stage = await open_stage(tmp_path, three[:1], strategy="Spread")
+    for number in range(60):
+        await stage.perform(PutObject("photos", f"key-{number}"), bytes([number]) * 100)
+    stage.configure(*three)
+    told: list[Progress] = []
+    record = stage.metadata.record_operation
+
+    async def listening(operation: Operation) -> bool:
+        told.append(operation.progress)
+        return await record(operation)
+
+    monkeypatch.setattr(stage.metadata, "record_operation", listening)
+    asked = await stage.desk.ask(Wish(kind, "uid", "t1", "first" if kind == "Drain" else ""))
+    for _ in range(3):
+        stall = stage.backends["second"].stall("put", nth=4)
+        working = asyncio.create_task(Operate(stage.means).run_once())
+        await stall.reached.wait()
+        working.cancel()
+        await asyncio.wait({working})
+    await stage.operate()
+    assert (await stage.desk.find(asked.operation_id)).state == "Succeeded"
+    moved, left = [one.objects_moved for one in told], [one.objects_remaining for one in told if one.objects_total]
+    assert (moved, left) == (sorted(moved), sorted(left, reverse=True))
+    assert (moved[-1] > 20, left[0] > 20, left[-1]) == (True, True, 0)
+    assert {one.bytes_moved // 100 - one.objects_moved for one in told} == {0}
+    await stage.metadata.close()
