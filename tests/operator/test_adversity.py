@@ -17,6 +17,7 @@
 | everything deleted at once, in any order | `test_deleting_everything_in_any_order_ends` |
 | a namespace that goes | `test_nothing_is_made_in_a_namespace_that_goes` |
 | resources without status, or with one of another world | `test_a_status_of_another_world_is_no_obstacle` |
+| COSI #229: the records of a bound backend vanish: Stalled, never silently adopted | `test_lost_database.py` |
 | operators before and after: crash at each write | `apply/test_apply.py` |
 | everything at random | `test_walk.py` |
 """

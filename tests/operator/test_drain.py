@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import itertools
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from tests.support import resources
 from tests.support.events import has_told
 from tests.support.operators import Namespace, Object, Operators, condition
 from tests.support.seaweedfs import Endpoint, SeaweedFS
-from tests.support.serving import ServingPod
+from tests.support.serving import Kubelet, ServingPod
 
 pytestmark = pytest.mark.slow
 LONG_S = 60.0
@@ -28,28 +27,6 @@ def backend_at(name: str, place: Endpoint, **fields: Any) -> list[Object]:
     keys = resources.key_pair(f"{name}-keys", place.access_key_id, place.secret_access_key)
     where = {"endpoint": place.url, "region": place.region, "bucket": place.bucket, "credentialsSecretRef": {"name": f"{name}-keys"}}
     return [keys, resources.backend(name, **where, **fields)]
-
-
-class Kubelet(threading.Thread):
-    """Mounts what was written, as soon as it is."""
-
-    def __init__(self, namespace: Namespace, pod: ServingPod) -> None:
-        super().__init__(daemon=True)
-        self._namespace, self._pod = namespace, pod
-        self._over = threading.Event()
-
-    def run(self) -> None:
-        mounted = ""
-        while not self._over.wait(0.1):
-            secret = self._namespace.get("Secret", "main-config")
-            version = (secret or {"metadata": {"resourceVersion": ""}})["metadata"]["resourceVersion"]
-            if version != mounted:
-                self._pod.mount()
-                mounted = version
-
-    def end(self) -> None:
-        self._over.set()
-        self.join()
 
 
 @dataclass

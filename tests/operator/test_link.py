@@ -46,6 +46,14 @@ def make_available(namespace: Namespace, count: int = 1) -> None:
     namespace.patch("Deployment", "main-proxy", {"status": status}, subresource="status")
 
 
+def mount_what_follows_from_its_database(namespace: Namespace, pod: ServingPod) -> None:
+    """From now on proxies are to find the very database that the first of them has found."""
+    known = namespace.eventually("S3Orchestrator", "main", lambda found: "database" in (found.get("status") or {}))
+    wanted = f'"databaseId":"{known["status"]["database"]["id"]}"'
+    namespace.eventually("Secret", "main-config", lambda found: wanted in base64.b64decode(found["data"]["config.json"]).decode())
+    pod.mount()
+
+
 @pytest.fixture
 def pod(namespace: Namespace, tmp_path: Path) -> Iterator[ServingPod]:
     made = ServingPod(namespace, tmp_path)
@@ -66,6 +74,7 @@ def test_a_real_process_is_told_of_a_change_and_serves_it(
     starting.start()
     pod.start()
     make_available(namespace)
+    mount_what_follows_from_its_database(namespace, pod)
     served = namespace.eventually("VirtualBucket", "photos", is_ready)
     assert message(served, "Ready") == "served by 1/1 proxies"
     backend = namespace.eventually("StorageBackend", "one", is_ready)

@@ -130,7 +130,8 @@ class PostgresServer:
         others = f"pid <> pg_backend_pid() AND datname = '{config.database}'"
         self.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {others}")
         tables = self.execute(
-            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'schema_migrations' "
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace "
+            "AND relname NOT IN ('schema_migrations', 'which_database') "
             # Referring tables first.
             "ORDER BY (SELECT count(*) FROM pg_constraint WHERE confrelid = pg_class.oid)",
             database=config.database,

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,15 @@ class ServingPod:
 
     def __init__(self, namespace: Namespace, folder: Path, name: str = "main-proxy-0") -> None:
         self.namespace, self.name = namespace, name
-        self._folder = folder / name
-        self._folder.mkdir()
-        self.config = self._folder / "config"
+        self.folder = folder / name
+        self.folder.mkdir()
+        self.config = self.folder / "config"
         self.config.mkdir()
         with socket.socket() as one:
             one.bind(("127.0.0.1", 0))
             self.port: int = one.getsockname()[1]
         self.process: subprocess.Popen[bytes] | None = None
+        self._mounting = threading.Lock()
 
     def start(self) -> None:
         """With what the API server holds now; the pod is ready as soon as its process says so."""
@@ -38,14 +40,18 @@ class ServingPod:
         token = self._secret("main-admin")["token"].decode()
         inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         command = [sys.executable, "-m", "s3o_proxy", "serve", str(self.config), "--listen", f"127.0.0.1:{self.port}"]
-        with (self._folder / "log").open("wb") as output:
+        with (self.folder / "log").open("wb") as output:
             self.process = subprocess.Popen(
-                command, env=inherited | {"S3O_ADMIN_TOKEN": token}, cwd=self._folder, stdout=output, stderr=subprocess.STDOUT
+                command, env=inherited | {"S3O_ADMIN_TOKEN": token}, cwd=self.folder, stdout=output, stderr=subprocess.STDOUT
             )
         self.namespace.pods.put(self.name, template, self.port)
 
     def mount(self) -> None:
         """What the volume `config` of the template names, as it is now."""
+        with self._mounting:  # The test itself, and a Kubelet beside it.
+            self._mount()
+
+    def _mount(self) -> None:
         (volume,) = [one for one in self._template()["spec"]["volumes"] if one["name"] == "config"]
         sources = volume["projected"]["sources"] if "projected" in volume else [{"secret": {"name": volume["secret"]["secretName"]}}]
         fresh = self.config / f"..{secrets.token_hex(4)}"
@@ -71,7 +77,7 @@ class ServingPod:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-            print(f"{self.name}:\n{(self._folder / 'log').read_text(errors='replace')[-4000:]}")  # shown with a test that failed
+            print(f"{self.name}:\n{(self.folder / 'log').read_text(errors='replace')[-4000:]}")  # shown with a test that failed
 
     def _template(self) -> Object:
         found = self.namespace.eventually("Deployment", "main-proxy", lambda found: found is not None)
@@ -84,3 +90,25 @@ class ServingPod:
             return {}
         assert found is not None, name
         return {key: base64.b64decode(text) for key, text in (found.get("data") or {}).items()}
+
+
+class Kubelet(threading.Thread):
+    """Mounts what was written, as soon as it is."""
+
+    def __init__(self, namespace: Namespace, pod: ServingPod) -> None:
+        super().__init__(daemon=True)
+        self._namespace, self._pod = namespace, pod
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        mounted = ""
+        while not self._over.wait(0.1):
+            secret = self._namespace.get("Secret", "main-config")
+            version = (secret or {"metadata": {"resourceVersion": ""}})["metadata"]["resourceVersion"]
+            if version != mounted:
+                self._pod.mount()
+                mounted = version
+
+    def end(self) -> None:
+        self._over.set()
+        self.join()

@@ -86,12 +86,13 @@ def compile(  # noqa: A001  the name that the design gives it; the builtin is no
     standing: Standing = NOBODY,
     held: Mapping[SecretRef, str] | None = None,
     kept: Kept = _NOTHING,
+    database_id: str = "",
     generation: int = 1,
     previous: FleetConfig | None = None,
 ) -> Compilation:
     """Resources that refer to another orchestrator are ignored. What the caller `refused` for reasons of its own keeps what it claims.
     `held`: what was read of Secrets before; a backend whose Secret is no more is served by it, since what lies there must stay readable.
-    `kept`: parts of the config that stay as they are.
+    `kept`: parts of the config that stay as they are. `database_id`: that which the metadata database must have.
 
     With `previous`, an unchanged config keeps its generation and a changed one gets a higher one; never less than `generation` then.
     """
@@ -112,6 +113,7 @@ def compile(  # noqa: A001  the name that the design gives it; the builtin is no
         generation=generation,
         server=server,
         database=database,
+        database_id=database_id,
         routing_strategy=orchestrator.spec.routing.strategy,
         cleanup=resolve_cleanup(orchestrator),
         backends=tuple(sorted(served_backends, key=lambda backend: (backend.order, backend.name))),

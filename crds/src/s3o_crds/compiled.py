@@ -124,6 +124,8 @@ class FleetConfig(Compiled):
     server: ServerConfig = ServerConfig()
     database: DatabaseConfig = DatabaseConfig()
     """Static: a process keeps it for its whole life, and so it does not belong to the digest."""
+    database_id: str = ""
+    """The id that the metadata database must have; with any other one nothing is served. Empty: whichever is there."""
     routing_strategy: Literal["Pack", "Spread"] = "Pack"
     cleanup: CleanupConfig = CleanupConfig()
     backends: tuple[BackendConfig, ...] = ()

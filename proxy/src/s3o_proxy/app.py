@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from importlib.metadata import version
 from pathlib import Path
 from socket import socket
@@ -24,7 +24,7 @@ from s3o_proxy.config.errors import ConfigError
 from s3o_proxy.config.loader import load
 from s3o_proxy.config.snapshot import Credential, Snapshot
 from s3o_proxy.config.watch import LiveConfig, Source
-from s3o_proxy.domain.errors import BackendInUse, MetadataError
+from s3o_proxy.domain.errors import BackendInUse, DatabaseReplaced, MetadataError, MetadataUnavailable
 from s3o_proxy.domain.forsaken import Forsaken
 from s3o_proxy.domain.lease import OwnLease
 from s3o_proxy.domain.model import BucketUsage, Copy, StoredObject, Usage
@@ -64,6 +64,8 @@ from s3o_proxy.workers.roster import Role, workers_of
 
 log = logging.getLogger(__name__)
 
+_BEGIN_AGAIN_S = 2.0
+
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
@@ -86,6 +88,8 @@ class Proxy:
         self._config, self._metadata, self._backends, self._metrics = config, metadata, backends, metrics
         self._usage, self._forsaken, self.instance = UsageView(), Forsaken(), new_id()
         self._depths: Mapping[str, int] = {}
+        self._registrations: Mapping[str, int] = {}
+        self._begun, self._adopting = False, asyncio.Lock()
         self._lease = OwnLease(ticks_ms)
         self._hold_lease = HoldLease(metadata, self.instance, now_ms, self._lease)
         self._refresh_usage = RefreshUsage(metadata, self._publish)
@@ -126,12 +130,20 @@ class Proxy:
         return self._usage.by_backend
 
     @property
+    def registrations(self) -> Mapping[str, int]:
+        return self._registrations
+
+    @property
     def queue_depths(self) -> Mapping[str, int]:
         return self._depths
 
     @property
     def bucket_usage(self) -> Mapping[str, BucketUsage]:
         return self._counts
+
+    @property
+    def database_id(self) -> str:
+        return self._metadata.identity.found
 
     @property
     def checks(self) -> Mapping[str, Check]:
@@ -141,6 +153,7 @@ class Proxy:
         return now_ms()
 
     async def perform(self, credential: Credential, operation: Operation, body: Body) -> Result:
+        self._require_service()
         return await perform(self._context(credential.buckets, body), operation)
 
     async def _move(self, found: StoredObject, copy: Copy, ranked: Sequence[Candidate]) -> Moved:
@@ -166,18 +179,41 @@ class Proxy:
         """Why requests cannot be served now, one sentence each."""
         try:
             await self._metadata.ping()
+            self._require_service()
         except MetadataError as error:
             return [str(error)]
         return []
 
+    async def check_readiness(self) -> None:
+        """Raises MetadataError while requests should go elsewhere, if there is anywhere else. A database that is away is away for every
+        process alike, and then a client is told so; one that is not the right one may be this process's alone."""
+        await self.why_not_ready()
+        self._require_service()
+
+    def _require_service(self) -> None:
+        """Also what needs no row is not answered beside a database that knows nothing of it. Raises MetadataError."""
+        self._metadata.identity.require()
+        if not self._begun:
+            raise MetadataUnavailable("this process has not begun yet: the database was not the one that is expected")
+
     async def begin(self) -> None:
-        """Before the first request: our lease stands before any intent names us, and the counters exist before any reservation."""
-        await self.adopt(self.snapshot)
+        """Before the first request: our lease stands before any intent names us, and the counters exist before any reservation.
+        Raises MetadataError: then nothing is served, until it is called again."""
+        async with self._adopting:
+            await self._adopt(self.snapshot)
         await self._hold_lease.run_once()
         await self._refresh_usage.run_once()
+        self._begun = True
 
     async def adopt(self, snapshot: Snapshot) -> None:
-        """Make a configuration's backends usable, before anybody is told of them. Raises ConfigError."""
+        """Make a configuration's backends usable, before anybody is told of them. Raises ConfigError, MetadataError."""
+        async with self._adopting:
+            await self._adopt(snapshot)
+
+    async def _adopt(self, snapshot: Snapshot) -> None:
+        # Whatever becomes of the rest, and never forgotten: who does not expect anything takes any database for the right one.
+        self._metadata.identity.expected = snapshot.config.database_id or self._metadata.identity.expected
+        await self._metadata.ping()
         await self._locate({backend.name: backend.bucket for backend in snapshot.backends})
         try:
             await self._backends.apply(snapshot.backends, snapshot.secrets)
@@ -200,6 +236,10 @@ class Proxy:
         await self._metadata.locate_backends(buckets)
 
     async def run_workers(self) -> None:
+        while not self._begun:
+            await asyncio.sleep(_BEGIN_AGAIN_S)
+            with suppress(MetadataError):  # Readiness says why, and goes on saying it.
+                await self.begin()
         await self._driver.run()
 
     async def end(self) -> None:
@@ -208,7 +248,10 @@ class Proxy:
             await self._forsaken.settle_all()
         except MetadataError as error:
             log.warning("%s writes of unknown outcome are left to other processes: %s", len(self._forsaken), error)
-        await self._metadata.release_lease(instance_lease(self.instance), self.instance)
+        try:
+            await self._metadata.release_lease(instance_lease(self.instance), self.instance)
+        except DatabaseReplaced as error:
+            log.warning("there is no lease to be given back: %s", error)
 
     def _wake_cleanup(self) -> None:
         self._driver.wake(CleanUp.name)
@@ -223,9 +266,11 @@ class Proxy:
     def _publish_counts(self, counts: Mapping[str, BucketUsage]) -> None:
         self._counts = counts
 
-    def _publish(self, usage: Mapping[str, Usage], fenced: frozenset[str], depths: Mapping[str, int]) -> None:
+    def _publish(
+        self, usage: Mapping[str, Usage], fenced: frozenset[str], depths: Mapping[str, int], registrations: Mapping[str, int]
+    ) -> None:
         self._usage.refresh(usage, fenced)
-        self._depths = depths
+        self._depths, self._registrations = depths, registrations
         self._metrics.set_usage(usage, quotas(self.snapshot))
         self._metrics.set_queue_depths(depths)
 
@@ -280,10 +325,14 @@ async def _serve(source: Source, listen_on: str, role: Role) -> int:
         backends = Backends(metrics.backend_called)
         stack.push_async_callback(backends.close)
         proxy = Proxy(config, metadata, backends, metrics, role)
-        await proxy.begin()
+        try:
+            await proxy.begin()
+        except DatabaseReplaced as error:
+            # It lives on, and says why it serves nothing: to start it again would help nobody.
+            log.error("nothing is served: %s", error)
         stack.push_async_callback(proxy.end)
 
-        readiness = Readiness(proxy.why_not_ready)
+        readiness = Readiness(proxy.check_readiness)
         tls = make_tls(config.current)
 
         async def adopt(snapshot: Snapshot) -> None:
@@ -335,6 +384,9 @@ async def _audit(directory: Path) -> list[Difference]:
     async with AsyncExitStack() as stack:
         metadata = await open_ledger(snapshot.config.database, snapshot.secrets, read_only=True)
         stack.push_async_callback(metadata.close)
+        # Beside another database, all that lies on the backends would look as if nobody needed it.
+        metadata.identity.expected = snapshot.config.database_id
+        await metadata.ping()
         backends = Backends(lambda _: None)
         stack.push_async_callback(backends.close)
         await backends.apply(snapshot.backends, snapshot.secrets)

@@ -49,6 +49,7 @@ def test_a_report_is_read() -> None:
     said = {
         "generation": 7,
         "digest": "abc",
+        "databaseId": "5f0c",
         "configRefusal": ["no"],
         "troubles": ["the database is away"],
         "backends": {"one": {"used": 1, "orphan": 2, "objects": 3, "quota": None, "check": {"reason": "Unreachable", "message": "x"}}},
@@ -57,7 +58,8 @@ def test_a_report_is_read() -> None:
     }
     backend = BackendReport(used=1, orphan=2, objects=3, quota=None, checked=True, reason="Unreachable", problem="x")
     read = read_report(said)
-    assert read == Report(7, "abc", ("no",), ("the database is away",), {"one": backend}, {"photos": BucketReport(4, 5)})
+    assert read == Report(7, "abc", ("no",), ("the database is away",), {"one": backend}, {"photos": BucketReport(4, 5)}, "5f0c")
+    assert read.without_figures().database_id == "5f0c"
     assert read.without_figures().backends["one"] == BackendReport(checked=True, reason="Unreachable", problem="x")
 
 

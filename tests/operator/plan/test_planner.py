@@ -13,7 +13,7 @@ import yaml
 from tests.support import resources
 
 from s3o_crds.layout import TooLarge
-from s3o_operator.plan.actions import Delete, Ensure, SetStatus, WriteKeys, render
+from s3o_operator.plan.actions import Delete, Ensure, Latch, SetStatus, WriteKeys, render
 from s3o_operator.plan.manifests.admin import build_admin_secret
 from s3o_operator.plan.observed import Failure, Key, Object, Observed, ref_of
 from s3o_operator.plan.planner import plan
@@ -75,7 +75,7 @@ def carried_out(seen: Observed) -> Observed:
     """After everything that is planned, as an API server would keep it."""
     planned = plan(seen)
     live = dict(seen.live) | {ref_of(action.manifest): served(action.manifest) for action in planned.actions if isinstance(action, Ensure)}
-    status = {action.ref: action.status for action in planned.actions if isinstance(action, SetStatus)}
+    status = {action.ref: action.status for action in planned.actions if isinstance(action, SetStatus | Latch)}
 
     def reported(document: Object) -> Object:
         return document | ({"status": status[ref_of(document)]} if ref_of(document) in status else {})

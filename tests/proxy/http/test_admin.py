@@ -45,8 +45,10 @@ class Process:
 
     instance: str = "instance"
     snapshot: Snapshot = field(default_factory=lambda: snapshot_of(1))
+    database_id: str = "5f0c"
     config_refusal: tuple[str, ...] = ("the change was half written",)
     usage: dict[str, Usage] = field(default_factory=lambda: {"one": Usage("one", 5, 3, 2, 4)})
+    registrations: dict[str, int] = field(default_factory=lambda: {"one": 1_795_000_000_123})
     queue_depths: dict[str, int] = field(default_factory=lambda: {"intents": 2})
     bucket_usage: dict[str, BucketUsage] = field(
         default_factory=lambda: {name: BucketUsage(name, 3, 5) for name in ("photos", "of before")}
@@ -87,6 +89,7 @@ async def test_the_status_says_what_is_served_and_what_it_holds() -> None:
             "instance": "instance",
             "generation": 1,
             "digest": "digest-1",
+            "databaseId": "5f0c",
             "configRefusal": ["the change was half written"],
             "backends": {
                 "one": {
@@ -95,9 +98,10 @@ async def test_the_status_says_what_is_served_and_what_it_holds() -> None:
                     "reserved": 2,
                     "objects": 4,
                     "quota": 1000,
+                    "registeredAt": "2026-11-18T11:06:40.123Z",
                     "check": {"reason": "Unreachable", "message": "no answer"},
                 },
-                "two": {"used": 0, "orphan": 0, "reserved": 0, "objects": 0, "quota": None, "check": None},
+                "two": {"used": 0, "orphan": 0, "reserved": 0, "objects": 0, "quota": None, "registeredAt": None, "check": None},
             },
             "buckets": {"photos": {"objects": 3, "bytes": 5}},
             "troubles": ["the database is away"],

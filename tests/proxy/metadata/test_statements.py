@@ -26,6 +26,8 @@ MAY_SCAN = {
     "reap_intents",  # as many rows as writes are in flight
     "mentions",
     "fences",  # as many rows as backends
+    "registrations",  # as many rows as backends
+    "which_database",  # one row
     "list_operations",
     "active_operations",  # as many rows as somebody asked for by hand
     "remains",

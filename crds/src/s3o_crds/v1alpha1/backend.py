@@ -102,6 +102,13 @@ class StorageBackendSpec(Section):
     s3orchestrator.io/confirm-purge holds the name of the backend."""
 
 
+class Records(Observation):
+    database_id: Annotated[str, Field(max_length=64)] | None = None
+    """Id of the metadata database that has them."""
+    registered_at: Annotated[str, Field(max_length=64)] | None = None
+    """Since when it knows this backend. Records that are made anew are empty, and have another time."""
+
+
 class BackendTokens(Observation):
     """Values of annotations that have been taken note of: none of them starts anything a second time."""
 
@@ -120,6 +127,8 @@ class StorageBackendStatus(Status):
     """Name under which it is served. Whoever has one stays attached, whatever spec.access of the orchestrator says later."""
     config: ConfigStatus | None = None
     """The first configuration that has this backend as it is now, and a digest of what it has of it. Ready when every proxy serves it."""
+    records: Records | None = None
+    """Its records in the metadata database. No others are taken for them, until s3orchestrator.io/adopt-records says so."""
     usage: Usage | None = None
     """What is stored on this backend."""
     drain: Progress | None = None

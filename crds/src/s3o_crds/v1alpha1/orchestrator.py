@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -247,6 +248,18 @@ class Count(Observation):
     """Ready of total, such as 2/3."""
 
 
+DatabaseId = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class DatabaseStatus(Observation):
+    id: DatabaseId | None = None
+    """The id that the metadata database was made with. Proxies serve no other one, until s3orchestrator.io/adopt-database names its id."""
+    recorded_at: datetime | None = None
+    """When it was noted."""
+    previous_id: DatabaseId | None = None
+    """The id of the database that was given up for this one."""
+
+
 class OrchestratorTokens(Observation):
     """Values of annotations that have been taken note of: none of them starts anything a second time."""
 
@@ -267,6 +280,8 @@ class S3OrchestratorStatus(Status):
     """The workers of topology Split."""
     config: ConfigStatus | None = None
     """The configuration that the proxies are given, and the sha256 over it and the digests of its secret values."""
+    database: DatabaseStatus | None = None
+    """The metadata database, which knows what the backends hold."""
     endpoint: Annotated[str, Field(max_length=512)] | None = None
     """Where the proxies serve, within the cluster."""
     backends: Count | None = None

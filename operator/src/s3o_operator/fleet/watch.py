@@ -22,7 +22,7 @@ from s3o_operator.observe.cache import Cache
 from s3o_operator.observe.cluster import pods_of
 from s3o_operator.plan.contacts import Contact, is_ready, read_report, url_of
 from s3o_operator.plan.manifests.admin import admin_token_in
-from s3o_operator.plan.manifests.config import DIGEST, GENERATION
+from s3o_operator.plan.manifests.config import written_as
 from s3o_operator.plan.manifests.labels import admin_name, config_name
 from s3o_operator.plan.manifests.mounted import read_back
 from s3o_operator.plan.observed import Key, Object, Ref
@@ -213,7 +213,7 @@ class FleetWatch:
         pods = [(pod, url) for pod in pods_of(self._cache, key) if (url := url_of(pod))] if token else []
         certificates = self._known_certificates(key, config) if any(url.startswith("https:") for _, url in pods) else ()
         peers = {pod["metadata"]["uid"]: Peer(pod["metadata"]["name"], url, token, certificates) for pod, url in pods}
-        return _Target(peers, frozenset(pod["metadata"]["uid"] for pod, _ in pods if is_ready(pod)), _written(config))
+        return _Target(peers, frozenset(pod["metadata"]["uid"] for pod, _ in pods if is_ready(pod)), written_as(config))
 
     def _known_certificates(self, key: Key, config: Object | None) -> tuple[bytes, ...]:
         """The one that pods are given now, and those that they were given before: they show it until they have seen the new one."""
@@ -238,12 +238,6 @@ def _has_settled(contact: Contact, wanted: tuple[int, str]) -> bool:
 
 def _without_figures(contacts: Mapping[str, Contact]) -> dict[str, Contact]:
     return {uid: replace(contact, report=contact.report and contact.report.without_figures()) for uid, contact in contacts.items()}
-
-
-def _written(config: Object | None) -> tuple[int, str]:
-    annotations = ((config or {}).get("metadata") or {}).get("annotations") or {}
-    generation = annotations.get(GENERATION, "")
-    return (int(generation), annotations.get(DIGEST, "")) if generation.isdecimal() else (0, "")
 
 
 def _fingerprint(pem: str) -> bytes:

@@ -61,7 +61,7 @@ class Latch:
     """Note in the status that something is about to be done, before it is. What follows from it is planned afterwards.
 
     `status`: the whole of it, as it stands there but for the note. `why`: what was asked for. `refused`: what was asked for as well and is
-    not done, as (reason, sentence).
+    not done, as (reason, sentence). `told`: what comes about by the note itself, likewise.
     """
 
     ref: Ref
@@ -69,6 +69,7 @@ class Latch:
     status: Object = field(repr=False)
     why: str
     refused: tuple[tuple[str, str], ...] = ()
+    told: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ COMPONENT = "app.kubernetes.io/component"
 
 @dataclass(frozen=True)
 class BackendReport:
-    """In bytes. `checked`: whether the pod tried to use it; then `reason` (CamelCase) and `problem` say why it cannot, or are empty."""
+    """In bytes. `checked`: whether the pod tried to use it; then `reason` (CamelCase) and `problem` say why it cannot, or are empty.
+    `registered_at`: since when the database knows it, empty when it does not; None when the pod does not say."""
 
     used: int = 0
     orphan: int = 0
@@ -26,6 +27,7 @@ class BackendReport:
     checked: bool = False
     reason: str = ""
     problem: str = ""
+    registered_at: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,12 @@ class Report:
     troubles: tuple[str, ...] = ()
     backends: Mapping[str, BackendReport] = field(default_factory=dict)
     buckets: Mapping[str, BucketReport] = field(default_factory=dict)
+    database_id: str = ""
+    """Of the metadata database that the pod reached last, whichever it should be; empty when none."""
 
     def without_figures(self) -> Report:
         """What decides something; what is merely counted left out."""
-        backends = {name: BackendReport(checked=one.checked, reason=one.reason, problem=one.problem) for name, one in self.backends.items()}
+        backends = {name: replace(one, used=0, orphan=0, objects=0, quota=None) for name, one in self.backends.items()}
         return replace(self, backends=backends, buckets={})
 
 
@@ -124,6 +128,7 @@ def read_report(answer: Mapping[str, Any]) -> Report:
         return Report(
             generation=generation,
             digest=digest,
+            database_id=str(answer.get("databaseId") or ""),
             refusal=tuple(str(one) for one in answer.get("configRefusal") or ()),
             troubles=tuple(str(one) for one in answer.get("troubles") or ()),
             backends={name: _backend(one) for name, one in sorted((answer.get("backends") or {}).items())},
@@ -142,4 +147,5 @@ def _backend(said: Mapping[str, Any]) -> BackendReport:
         checked=bool(check),
         reason=str(check.get("reason") or ""),
         problem=str(check.get("message") or ""),
+        registered_at=str(said["registeredAt"] or "") if "registeredAt" in said else None,
     )

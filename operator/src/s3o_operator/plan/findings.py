@@ -9,6 +9,7 @@ from functools import cached_property
 from s3o_crds.compile import Compilation, Rejection
 from s3o_operator.plan.credentials import Generated
 from s3o_operator.plan.fates import Fate
+from s3o_operator.plan.identity import replacement
 from s3o_operator.plan.manifests.labels import proxy_name
 from s3o_operator.plan.observed import Observed, Ref
 from s3o_operator.plan.reading import Reading
@@ -49,6 +50,11 @@ class Scene:
     @cached_property
     def sync(self) -> Sync:
         return Sync(self.observed, self.findings.compilation)
+
+    @cached_property
+    def replacement(self) -> str:
+        """Why nothing is served though all pods are there: the database is not the one that is expected."""
+        return replacement(self.observed)
 
     @cached_property
     def _rejections(self) -> Mapping[Ref, Rejection]:

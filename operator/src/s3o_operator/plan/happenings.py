@@ -71,9 +71,10 @@ def happenings(action: Action, before: Mapping[Ref, Object], now: str) -> list[H
     match action:
         case SetStatus(ref=ref, status=status) if ref in before:
             return _transitions(before[ref], status)
-        case Latch(ref=ref, refused=refused) if ref in before:
+        case Latch(ref=ref, refused=refused, told=told) if ref in before:
             # Latched once, and so told once. The sentence names the tokens, and so tells it from another.
-            return [Happening(_regarding(before[ref]), WARNING, reason, sentence, sentence) for reason, sentence in refused]
+            regarding, noted = _regarding(before[ref]), [(WARNING, *one) for one in refused] + [(NORMAL, *one) for one in told]
+            return [Happening(regarding, kind, reason, sentence, sentence) for kind, reason, sentence in noted]
         case Release(ref=ref, why=why) if ref in before and why == FORCED:
             return [Happening(_regarding(before[ref]), WARNING, FORCED, _left_behind(before[ref]), FORCED)]
         case MintToken(owner, secret, why):

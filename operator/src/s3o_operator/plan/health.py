@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from s3o_operator.plan.conditions import Fact, Verdict, waiting
 from s3o_operator.plan.contacts import BackendReport, Member, members, proxies
+from s3o_operator.plan.identity import REPLACED, replacement
 from s3o_operator.plan.observed import Observed
 
 _NOBODY_ANSWERED = "Unreachable"
@@ -16,6 +17,8 @@ def database_ready(observed: Observed) -> Fact:
     heard = [one for one in members(observed.pods, observed.contacts) if one.contact.report and not one.contact.error]
     if not heard:
         return Fact("DatabaseReady", None, "NobodyToAsk", "no pod could be asked")
+    if message := replacement(observed):
+        return Fact("DatabaseReady", False, REPLACED, message)
     troubles = [
         f"pod {one.name}: {'; '.join(one.contact.report.troubles)}" for one in heard if one.contact.report and one.contact.report.troubles
     ]

@@ -11,7 +11,9 @@ from s3o_operator.plan.fate_report import fated, tell
 from s3o_operator.plan.findings import Scene
 from s3o_operator.plan.freezing import frozen_status, was_ready
 from s3o_operator.plan.health import backend_facts, backend_verdict
+from s3o_operator.plan.identity import REPLACED
 from s3o_operator.plan.observed import Object, Observed, Ref
+from s3o_operator.plan.records import records, records_lost
 from s3o_operator.plan.rotation import invalid_triggers, kept, reported
 from s3o_operator.plan.sync import Since
 from s3o_operator.plan.usage import backend_usage, bucket_usage, counting_report
@@ -54,6 +56,8 @@ def _verdict(part: Part, scene: Scene) -> Verdict:
         return refused("OrchestratorNotFound", f"there is no S3Orchestrator {key}")
     if part.since is None:
         return waiting("OrchestratorNotReady", f"S3Orchestrator {key} cannot be served now; its status says why")
+    if scene.replacement:
+        return waiting(REPLACED, f"S3Orchestrator {key} serves nothing: its metadata database is another one; its status says what to do")
     if conflicts := scene.conflicts_of({part.uid}):
         return Verdict(ready=False, reason="NameConflict", message=conflicts, stalled=True)
     if refusals := scene.refusals_of({part.uid}):
@@ -62,7 +66,8 @@ def _verdict(part: Part, scene: Scene) -> Verdict:
         return waiting("WaitingForProxies", "no proxy is available yet")
     verdict = scene.sync.served(part.resource, part.since)
     if verdict.ready and isinstance(part.model, StorageBackend):
-        return backend_verdict(part.model.backend_name, scene.observed) or verdict
+        name, observed = part.model.backend_name, scene.observed
+        return records_lost(part.resource, name, observed) or backend_verdict(name, observed) or verdict
     return verdict
 
 
@@ -81,6 +86,8 @@ def _status(part: Part, verdict: Verdict, scene: Scene) -> Object:
         status["config"] = since.as_status()
     status |= kept(resource, verdict.accepted and verdict.reason != "OrchestratorNotReady")
     status |= {"backendName": model.backend_name} if isinstance(model, StorageBackend) and verdict.accepted else {}
+    if isinstance(model, StorageBackend) and (kept_of_it := records(resource, model.backend_name, observed)):
+        status["records"] = kept_of_it
     if isinstance(model, StorageBackend) and verdict.ready:
         status["phase"] = "Cordoned" if model.spec.state == "Cordoned" else "Ready"
     if isinstance(model, StorageBackend) and not verdict.ready and any(fact.holds is False for fact in beside):

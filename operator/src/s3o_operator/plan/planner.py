@@ -24,6 +24,7 @@ from s3o_operator.plan.drift import difference
 from s3o_operator.plan.findings import Findings
 from s3o_operator.plan.freezing import frozen_in
 from s3o_operator.plan.handover import steps
+from s3o_operator.plan.identity import expected_id, to_note
 from s3o_operator.plan.leftovers import leftovers
 from s3o_operator.plan.lifecycle import decide_fates, earliest, last_steps, not_protected, releases, still_served, unprotected
 from s3o_operator.plan.manifests.admin import admin_token_in, build_admin_secret
@@ -60,6 +61,8 @@ def plan(observed: Observed) -> Plan:
         return Plan((*releases(fates, observed), *statuses(observed, everything, Findings(fates=fates.by_ref))))
     if is_paused(observed.orchestrator):
         return paused_plan(observed.orchestrator, observed.now)
+    if not observed.failures and (note := to_note(observed)):
+        return Plan((note,))
     frozen, orchestrator = frozen_in(observed, everything), everything.orchestrator
     reading, fates = still_served(frozen.without(everything), fates), fates.without(frozen.refs)
     standing = standing_in(observed, reading)
@@ -117,6 +120,7 @@ def _compile(
         previous=previous_config(observed.key.name, live, reported),
         held=previous_values(live),
         kept=kept,
+        database_id=expected_id(observed),
     )
 
 

@@ -11,6 +11,7 @@ from s3o_operator.plan.conditions import Fact, Verdict, conditions, refused, wai
 from s3o_operator.plan.drift import holds
 from s3o_operator.plan.findings import Findings, Scene
 from s3o_operator.plan.health import database_ready, degraded
+from s3o_operator.plan.identity import REPLACED
 from s3o_operator.plan.manifests.labels import selector
 from s3o_operator.plan.observed import Object, Observed, Ref, ref_of
 from s3o_operator.plan.part_report import PartReport, report_part
@@ -85,7 +86,7 @@ def _orchestrator_status(resource: Object, scene: Scene, parts: Mapping[Ref, Par
     if config is not None:
         status["config"] = {"generation": config.generation, "digest": config.digest}
         status["endpoint"] = findings.endpoint
-    kept = {name: before[name] for name in ("config", "endpoint", "usage") if name in before}
+    kept = {name: before[name] for name in ("config", "database", "endpoint", "usage") if name in before}
     status |= scene.fate_of(ref_of(resource)).report
     if report := counting_report(observed):
         status["usage"] = total_usage(report.backends.values(), before.get("usage"), observed.now)
@@ -109,6 +110,7 @@ def _orchestrator_verdict(resource: Object, scene: Scene) -> tuple[Verdict, str]
     # Also what is nobody's: the volume and the registry outlive it.
     own = {"", str(resource["metadata"]["uid"])}
     problems = [
+        (REPLACED, scene.replacement),
         ("ApplyFailed", scene.refusals_of(own)),
         ("NameConflict", scene.conflicts_of(own)),
         ("RolloutStuck", proxies.stuck or workers.stuck),

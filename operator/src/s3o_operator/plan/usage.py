@@ -15,9 +15,10 @@ _UNITS = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 
 
 def counting_report(observed: Observed) -> Report | None:
-    """All pods count the same rows: the first that could be asked speaks for all. None: nobody knows now."""
+    """All pods count the same rows: the first that could be asked speaks for all. None: nobody knows now; one that cannot use the database
+    may have nothing but zeros to tell."""
     heard = [one.contact.report for one in members(observed.pods, observed.contacts) if one.contact.report and not one.contact.error]
-    return heard[0] if heard else None
+    return next((one for one in heard if not one.troubles), None)
 
 
 def backend_usage(report: BackendReport, before: Object | None, now: str) -> Object:

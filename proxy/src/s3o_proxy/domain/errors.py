@@ -266,6 +266,14 @@ class WriteLost(MetadataError):
         super().__init__(f"write {write_id} lost its intent before its commit")
 
 
+class DatabaseReplaced(MetadataUnavailable):
+    """The database is another than the one that is expected: what it does not know may well exist, and so it is not asked."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"the database has the id {found}, and {expected} is expected: it is another database, or an empty one")
+        self.expected, self.found = expected, found
+
+
 class SchemaTooNew(MetadataError):
     def __init__(self, found: int, known: int) -> None:
         super().__init__(f"the database has schema {found}, this program knows {known}: use a newer release")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from hmac import compare_digest
 from typing import Protocol
 
@@ -38,7 +39,17 @@ class Administered(Protocol):
         ...
 
     @property
+    def database_id(self) -> str:
+        """Of the database that answered last, expected or not; empty when none did."""
+        ...
+
+    @property
     def usage(self) -> Mapping[str, Usage]: ...
+
+    @property
+    def registrations(self) -> Mapping[str, int]:
+        """Since when the database knows each backend, in ms since the epoch; one that it does not know is not there."""
+        ...
 
     @property
     def queue_depths(self) -> Mapping[str, int]: ...
@@ -95,11 +106,13 @@ async def _status(administered: Administered) -> dict[str, object]:
         "instance": administered.instance,
         "generation": snapshot.generation,
         "digest": snapshot.digest,
+        "databaseId": administered.database_id,
         "configRefusal": list(administered.config_refusal),
         "troubles": await _troubles(administered),
         "backends": {
             backend.name: {
                 **_backend(usage.get(backend.name, Usage(backend.name)), backend.quota_bytes),
+                "registeredAt": _time(administered.registrations.get(backend.name)),
                 "check": _check(checks.get(backend.name)),
             }
             for backend in snapshot.backends
@@ -119,6 +132,11 @@ async def _troubles(administered: Administered) -> list[str]:
             return await administered.why_not_ready()
     except TimeoutError:
         return [f"the database did not answer within {_PATIENCE_S:g} s"]
+
+
+def _time(ms: int | None) -> str | None:
+    """To the millisecond: it tells one row from another."""
+    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _check(check: Check | None) -> dict[str, str] | None:

@@ -45,8 +45,15 @@ def mentioned(backend: str, storage_key: str) -> Steps[Mention | None]:
     return found[0] if found and found[0].storage_key == storage_key else None
 
 
-def ping() -> Steps[None]:
-    yield from ask("ping")
+def registrations() -> Steps[Mapping[str, int]]:
+    rows = yield from ask("registrations")
+    return {row["name"]: int(row["registered_ms"]) for row in rows}
+
+
+def which_database() -> Steps[str]:
+    """Its id; nothing where somebody took it away, which is the id of no database."""
+    rows = yield from ask("which_database")
+    return str(rows[0]["id"]) if rows else "none"
 
 
 def _usages(rows: Sequence[Row]) -> Mapping[str, Usage]:

@@ -36,6 +36,7 @@ from s3o_proxy.metadata.cleanup import (
 from s3o_proxy.metadata.counting import KEEP_COUNTS, KeepCounts
 from s3o_proxy.metadata.engine import Engine
 from s3o_proxy.metadata.finder import Finder
+from s3o_proxy.metadata.identity import Identity
 from s3o_proxy.metadata.lane import Lane
 from s3o_proxy.metadata.leases import (
     ACQUIRE_LEASE,
@@ -139,6 +140,10 @@ class Ledger:
         # Processes that share a database seldom meet in a stripe.
         self._lane = Lane(engine, ORDER, stripe=secrets.randbelow(STRIPES))
         self._finder = Finder(engine)
+
+    @property
+    def identity(self) -> Identity:
+        return self._engine.identity
 
     # --- objects ---------------------------------------------------------------------------------------------------
 
@@ -291,6 +296,9 @@ class Ledger:
     async def locate_backends(self, buckets: Mapping[str, str]) -> Mapping[str, str]:
         return await self._lane.write(LOCATE_BACKENDS, LocateBackends(tuple(sorted(buckets.items()))))
 
+    async def registrations(self) -> Mapping[str, int]:
+        return await self._engine.read(audit.registrations())
+
     async def usage(self) -> Mapping[str, Usage]:
         return await self._engine.read(audit.usage())
 
@@ -326,7 +334,7 @@ class Ledger:
         return await self._lane.write(REMEMBER_BUCKET, RememberBucket(bucket, now_ms)) if known is None else known
 
     async def ping(self) -> None:
-        await self._engine.read(audit.ping())
+        await self._engine.identify()
 
     async def close(self) -> None:
         await self._lane.close()

@@ -28,6 +28,7 @@ from s3o_proxy.domain.model import (
     Usage,
 )
 from s3o_proxy.domain.operation import Operation, Remains
+from s3o_proxy.metadata.identity import Identity
 
 
 @frozen
@@ -48,6 +49,13 @@ class Deletion:
 
 
 class Metadata(Protocol):
+    """Every method that asks the database raises DatabaseReplaced when it is not the one that is expected."""
+
+    @property
+    def identity(self) -> Identity:
+        """Which database it is, and which one is expected: the caller says so."""
+        ...
+
     # --- objects -----------------------------------------------------------------------------------------------
 
     async def find_object(self, bucket: str, key: str) -> StoredObject | None:
@@ -250,6 +258,10 @@ class Metadata(Protocol):
         """At which bucket of its provider the bytes of each backend lie: what was said of its name first, until the name is forgotten."""
         ...
 
+    async def registrations(self) -> Mapping[str, int]:
+        """Since when each backend is known: ms since the epoch, by the clock of the database. A row that was made anew has another one."""
+        ...
+
     async def usage(self) -> Mapping[str, Usage]: ...
 
     async def count_objects(self, after: tuple[str, str], limit: int) -> tuple[Sequence[BucketUsage], tuple[str, str]]:
@@ -284,7 +296,9 @@ class Metadata(Protocol):
         """When this bucket was first seen; remembers `now_ms` if that is now."""
         ...
 
-    async def ping(self) -> None: ...
+    async def ping(self) -> None:
+        """Whether the database answers, and is the one that is expected. Raises DatabaseReplaced."""
+        ...
 
     async def close(self) -> None: ...
 

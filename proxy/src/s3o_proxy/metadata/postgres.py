@@ -13,7 +13,9 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from s3o_proxy.domain.errors import MetadataError, MetadataUnavailable
+from s3o_proxy.metadata.audit import which_database
 from s3o_proxy.metadata.errors import DRIVER_ERRORS, Refused, says_gone, translated, translated_at_commit
+from s3o_proxy.metadata.identity import Identity
 from s3o_proxy.metadata.migrate import check_postgres, migrate_postgres
 from s3o_proxy.metadata.statements import load_statements
 from s3o_proxy.metadata.story import Row, Statement, Steps
@@ -35,6 +37,7 @@ class PostgresEngine:
         self._dialer = _Dialer(dial)
         self._read_only = read_only
         self._statements = load_statements("postgres")
+        self.identity = Identity()
         self._writer: Connection | None = None
         self._reader_slots = asyncio.Semaphore(READERS)
         self._idle_readers: list[Connection] = []
@@ -50,16 +53,33 @@ class PostgresEngine:
                 await check_postgres(connection)
             else:
                 await migrate_postgres(connection)
+            self.identity.take(await _drive(which_database(), lambda statement: self._fetch(connection, statement)))
         except DRIVER_ERRORS as error:
             raise translated(error) from error
         finally:
             await _hang_up(connection)
+
+    async def identify(self) -> None:
+        self.identity.take(await _drive(which_database(), self._read))
+
+    async def _connect(self, purpose: Purpose) -> Connection:
+        """Behind a new connection there may be a new database: it says which one it is before it is asked anything else."""
+        connection = await self._dialer.connect(purpose)
+        try:
+            self.identity.take(await _drive(which_database(), lambda statement: self._fetch(connection, statement)))
+        except BaseException as error:
+            connection.terminate()
+            if isinstance(error, DRIVER_ERRORS):
+                raise translated(error) from error
+            raise
+        return connection
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
     async def transact(self, steps: Steps[T]) -> T:
         if self._read_only:
             raise MetadataError("the ledger was opened to be read only")
+        self.identity.require()
         connection = await self._begin()
         try:
             result = await _drive(steps, lambda statement: self._fetch(connection, statement))
@@ -82,7 +102,7 @@ class PostgresEngine:
                 return self._writer
             except DRIVER_ERRORS:
                 self._writer.terminate()
-        self._writer = await self._dialer.connect("batches")
+        self._writer = await self._connect("batches")
         try:
             await self._writer.execute(BEGIN)
         except DRIVER_ERRORS as error:
@@ -93,13 +113,16 @@ class PostgresEngine:
     # --- reading ---------------------------------------------------------------------------------------------------
 
     async def read(self, steps: Steps[T]) -> T:
+        self.identity.require()
         return await _drive(steps, self._read)
 
     async def scan(self, steps: Steps[T]) -> T:
+        self.identity.require()
         return await _drive(steps, self._read)
 
     async def survey(self, steps: Steps[T]) -> T:
-        connection = await self._dialer.connect("survey")
+        self.identity.require()
+        connection = await self._connect("survey")
         try:
             await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             return await _drive(steps, lambda statement: self._fetch(connection, statement))
@@ -120,7 +143,7 @@ class PostgresEngine:
                 except DRIVER_ERRORS as error:
                     if not connection.is_closed():
                         raise translated(error) from error
-            connection = await self._dialer.connect("batches")
+            connection = await self._connect("batches")
             try:
                 return await self._read_on(connection, statement)
             except DRIVER_ERRORS as error:

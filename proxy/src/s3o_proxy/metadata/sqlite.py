@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from s3o_proxy.domain.errors import MetadataError, MetadataUnavailable
+from s3o_proxy.metadata.audit import which_database
 from s3o_proxy.metadata.errors import translated, translated_at_commit
+from s3o_proxy.metadata.identity import Identity
 from s3o_proxy.metadata.migrate import check_sqlite, migrate_sqlite
 from s3o_proxy.metadata.statements import Compiled, load_statements
 from s3o_proxy.metadata.story import Row, Statement, Steps
@@ -38,6 +40,7 @@ class SQLiteEngine:
             raise MetadataError(f"SQLite {sqlite3.sqlite_version} is too old: {'.'.join(map(str, OLDEST_VERSION))} is needed")
         self._statements = load_statements("sqlite")
         self._read_only = read_only
+        self.identity = Identity()
         self._connections: list[sqlite3.Connection] = []
         self._lock = None if read_only else _lock_file(path)
         try:
@@ -50,6 +53,7 @@ class SQLiteEngine:
             self._point_reader = self._connect(path, read_only=True)
             self._scanner = self._connect(path, read_only=True)
             check_sqlite(self._point_reader)
+            self.identity.take(_drive(self._point_reader, self._statements, which_database()))
         except BaseException as error:
             self._release()
             if isinstance(error, sqlite3.Error):
@@ -59,16 +63,23 @@ class SQLiteEngine:
         self._scan_thread = ThreadPoolExecutor(1, thread_name_prefix="metadata-scan")
 
     async def transact(self, steps: Steps[T]) -> T:
+        self.identity.require()
         return await asyncio.get_running_loop().run_in_executor(self._writer_thread, self._transact, steps)
 
     async def read(self, steps: Steps[T]) -> T:
+        self.identity.require()
         return self._read(self._point_reader, steps)
 
     async def scan(self, steps: Steps[T]) -> T:
+        self.identity.require()
         return await asyncio.get_running_loop().run_in_executor(self._scan_thread, self._read, self._scanner, steps)
 
     async def survey(self, steps: Steps[T]) -> T:
+        self.identity.require()
         return await asyncio.get_running_loop().run_in_executor(self._scan_thread, self._survey, steps)
+
+    async def identify(self) -> None:
+        self.identity.take(self._read(self._point_reader, which_database()))
 
     async def close(self) -> None:
         await asyncio.to_thread(self._writer_thread.shutdown)
@@ -127,7 +138,8 @@ class SQLiteEngine:
             self._roll_back(self._scanner)
 
     def _release(self) -> None:
-        for connection in self._connections:
+        # The writer last: only it can fold the write-ahead log into the file, which is then whole by itself.
+        for connection in reversed(self._connections):
             connection.close()
         if self._lock is not None:
             os.close(self._lock)

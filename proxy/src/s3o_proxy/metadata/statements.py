@@ -14,6 +14,7 @@ What differs everywhere is a macro in double braces:
     for_no_key_update         lock the rows read (nothing on SQLite: it has one writer)
     skip_locked               lock them, leaving out those that another transaction holds
     strpos                    the function that finds a text in a text
+    now_ms                    the time of the database, in milliseconds since the epoch
     text, identity            column types (for migrations)
 
 PostgreSQL keeps the plan of a prepared statement, and may have made it while a table held five rows. So a statement leaves it no
@@ -41,6 +42,7 @@ _WORDS: dict[Dialect, dict[str, str]] = {
         "for_no_key_update": "FOR NO KEY UPDATE",
         "skip_locked": "FOR UPDATE SKIP LOCKED",
         "strpos": "strpos",
+        "now_ms": "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)",
         "text": 'text COLLATE "C"',
         "identity": "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
     },
@@ -48,6 +50,7 @@ _WORDS: dict[Dialect, dict[str, str]] = {
         "for_no_key_update": "",
         "skip_locked": "",
         "strpos": "instr",
+        "now_ms": "CAST((julianday('now') - 2440587.5) * 86400000 AS integer)",
         "text": "text",
         "identity": "integer PRIMARY KEY AUTOINCREMENT",
     },

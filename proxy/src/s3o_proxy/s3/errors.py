@@ -11,6 +11,7 @@ from types import MappingProxyType
 from s3o_proxy.domain import errors as domain
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
+_REPLACED = "The records of this store are not the ones that it was set up with. Nothing is read or written until its operator acts."
 _RETRY_SOON = MappingProxyType({"retry-after": "1"})
 _RETRY_LATER = MappingProxyType({"retry-after": "5"})
 
@@ -230,6 +231,7 @@ DOMAIN_ERRORS: dict[type, Row] = {
     domain.AllBackendsFailed: _plain("ServiceUnavailable", _RETRY_LATER),
     domain.MetadataError: _plain("ServiceUnavailable", _RETRY_LATER),
     domain.MetadataUnavailable: _plain("ServiceUnavailable", _RETRY_LATER),
+    domain.DatabaseReplaced: lambda _: S3Error("ServiceUnavailable", _REPLACED, headers=_RETRY_LATER),
     domain.OutcomeUnknown: _plain("ServiceUnavailable", _RETRY_LATER),
     domain.WriteLost: _plain("ServiceUnavailable", _RETRY_SOON),
     domain.SchemaTooNew: _plain("ServiceUnavailable", _RETRY_LATER),

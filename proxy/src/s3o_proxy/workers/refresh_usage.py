@@ -8,8 +8,8 @@ from s3o_proxy.domain.model import Usage
 from s3o_proxy.metadata.port import Metadata
 from s3o_proxy.workers.report import Report
 
-Publish = Callable[[Mapping[str, Usage], frozenset[str], Mapping[str, int]], None]
-"""Told the usage by backend, the backends that take no new writes, and the queue depths."""
+Publish = Callable[[Mapping[str, Usage], frozenset[str], Mapping[str, int], Mapping[str, int]], None]
+"""Told the usage by backend, the backends that take no new writes, the queue depths, and since when each backend is known."""
 
 
 class RefreshUsage:
@@ -21,6 +21,8 @@ class RefreshUsage:
         self._metadata, self._publish = metadata, publish
 
     async def run_once(self) -> Report:
+        await self._metadata.ping()  # Whether it is still the one that is expected: connections outlive what they lead to.
         usage = await self._metadata.usage()
-        self._publish(usage, await self._metadata.fences(), await self._metadata.queue_depths())
+        known = await self._metadata.registrations()
+        self._publish(usage, await self._metadata.fences(), await self._metadata.queue_depths(), known)
         return Report(done=len(usage))

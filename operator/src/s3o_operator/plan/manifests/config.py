@@ -55,14 +55,19 @@ def previous_values(head: Object | None) -> dict[SecretRef, str]:
     return {ref: value for ref, value in values.items() if isinstance(value, str)} if isinstance(values, dict) else {}
 
 
+def written_as(head: Object | None) -> tuple[int, str]:
+    """Generation and digest of the configuration that it is the first Secret of; (0, "") when there is none."""
+    annotations = ((head or {}).get("metadata") or {}).get("annotations") or {}
+    generation = annotations.get(GENERATION, "")
+    return (int(generation), annotations.get(DIGEST, "")) if generation.isdecimal() else (0, "")
+
+
 def previous_config(name: str, secret: Object | None, reported: Object) -> FleetConfig | None:
     """The configuration before, as far as numbering needs it: out of the Secret, or the status when that knows a higher number.
 
     Both are kept, so that deleting either never leads back to a number that a proxy has already passed.
     """
-    annotations = ((secret or {}).get("metadata") or {}).get("annotations") or {}
-    written, written_digest = annotations.get(GENERATION, ""), annotations.get(DIGEST, "")
-    known = [(int(written), written_digest)] if written.isdecimal() else []
+    known = [one for one in (written_as(secret),) if one[0]]
     if isinstance(generation := reported.get("generation"), int):
         known.append((generation, str(reported.get("digest", ""))))
     if not known:

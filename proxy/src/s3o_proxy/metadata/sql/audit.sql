@@ -13,6 +13,10 @@ FROM (
 ) AS counter
 GROUP BY counter.backend
 
+-- registrations --
+-- Since when each backend is known.
+SELECT backends.name, backends.registered_ms FROM backends
+
 -- counted_usage --
 -- What the counters should say: the sums over the rows they stand for.
 SELECT
@@ -84,6 +88,6 @@ FROM (
 ORDER BY mention.storage_key, mention.rank, mention.ident
 LIMIT :count
 
--- ping --
--- Is the database there.
-SELECT 1 AS answer
+-- which_database --
+-- The id that this database was made with.
+SELECT which_database.id FROM which_database

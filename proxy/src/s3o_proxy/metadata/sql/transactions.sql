@@ -19,14 +19,14 @@ ORDER BY backends.name
 
 -- register_backends --
 -- Make backends known to those who lock them.
-INSERT INTO backends (name)
-SELECT batch.name FROM {{batch(name text)}} WHERE true
+INSERT INTO backends (name, registered_ms)
+SELECT batch.name, {{now_ms}} FROM {{batch(name text)}} WHERE true
 ON CONFLICT (name) DO NOTHING
 
 -- locate_backends --
 -- Note the buckets of backends that have none yet, and say which each has.
-INSERT INTO backends (name, bucket)
-SELECT batch.name, batch.bucket FROM {{batch(name text, bucket text)}} WHERE true ORDER BY batch.name
+INSERT INTO backends (name, bucket, registered_ms)
+SELECT batch.name, batch.bucket, {{now_ms}} FROM {{batch(name text, bucket text)}} WHERE true ORDER BY batch.name
 ON CONFLICT (name) DO UPDATE SET bucket = CASE WHEN backends.bucket = '' THEN excluded.bucket ELSE backends.bucket END
 RETURNING name, bucket
 
