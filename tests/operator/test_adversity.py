@@ -1,5 +1,7 @@
 """Networks, API servers and clusters misbehave, and the operator does not: each test is one scenario by name.
 
+These are the ones of networks and API servers; docs/explain/failure-scenarios.md lists all of them, wherever they are.
+
 | scenario | test |
 |---|---|
 | kopf: a storm of 429 | `test_a_storm_of_429_delays_and_nothing_more` |

@@ -10,13 +10,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support import resources
-from tests.support.inline_operator import InlineOperator, inline_operator
+from tests.support.inline_operator import inline_operator
 from tests.support.kube import Cluster, Refused
 from tests.support.operators import ROOT, Namespace, Object, authorize, condition
 from tests.support.schema_values import values
-
-from s3o_operator.kube.errors import KubeError
-from s3o_operator.reconcile import Refused as NotSettled
 
 HOW_MANY = {"S3Orchestrator": 100, "StorageBackend": 100, "VirtualBucket": 60}
 
@@ -47,8 +44,7 @@ async def test_whatever_the_schema_accepts_is_reported_on_and_harms_nobody(clust
     print(f"accepted: {accepted}")
     assert all(count > HOW_MANY[kind] / 8 for kind, count in accepted.items())
     async with inline_operator(authorize(cluster, namespace.name, tmp_path), namespace.name) as operator:
-        for _ in range(4):
-            refusals = await work(operator)
+        refusals = await operator.work()
     print(f"refused of its children: {refusals}")
     for kind in HOW_MANY:
         for resource in namespace.list(kind):
@@ -79,18 +75,3 @@ def offer(kind: str, namespace: Namespace) -> int:
 
     one()
     return len(made)
-
-
-async def work(operator: InlineOperator) -> list[str]:
-    """Once on every key. What the API server refuses is said, and everything else that goes wrong is a mistake, and fails the test."""
-    process, refusals = operator.process, []
-    await process.optional.look()
-    await process.resync.once()
-    while len(process.queue):
-        key = await process.queue.take()
-        try:
-            await process.reconciler.reconcile(key)
-        except (KubeError, NotSettled) as error:
-            refusals.append(f"{key.name}: {error}")
-        process.queue.done(key)
-    return refusals

@@ -6,7 +6,6 @@ What is tried on one field of a kind is tried on all: the fields are those of th
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -21,8 +20,6 @@ from tests.support.resources import Document
 from tests.support.whole_specs import WHOLE, Path_, named, places, with_value
 
 from s3o_crds.kinds import KINDS
-from s3o_operator.kube.errors import KubeError
-from s3o_operator.reconcile import Refused as NotSettled
 
 PLURALS = {kind.name: kind.plural for kind in KINDS}
 NAMES = {"S3Orchestrator": "main", "StorageBackend": "one", "VirtualBucket": "photos"}
@@ -100,19 +97,6 @@ async def operator(cluster: Cluster, namespace: Namespace, tmp_path: Path) -> As
         yield made
 
 
-async def work(operator: InlineOperator) -> None:
-    """Until it has said of everything how it stands. Some of it is refused, which is no mistake."""
-    process = operator.process
-    for _ in range(4):
-        await process.optional.look()
-        await process.resync.once()
-        while len(process.queue):
-            key = await process.queue.take()
-            with contextlib.suppress(KubeError, NotSettled):
-                await process.reconciler.reconcile(key)
-            process.queue.done(key)
-
-
 def backend(name: str, **spec: Any) -> Document:
     return resources.backend(name, **spec)
 
@@ -153,7 +137,7 @@ async def test_what_only_the_operator_can_see_is_reported_in_conditions_and_the_
     good = [resources.orchestrator(), backend("good", quota={"bytes": 0}), resources.bucket("photos", credentials=resources.REMOVED)]
     for document in (*keys, *good, *(document for document, _, _ in REPORTED)):
         namespace.create(document)
-    await work(operator)
+    await operator.work()
     for document, (kind, *wanted), part in REPORTED:
         found = namespace.get(document["kind"], document["metadata"]["name"]) or {}
         assert condition(found, kind) == tuple(wanted), (document, found.get("status"))
@@ -166,6 +150,6 @@ async def test_what_only_the_operator_can_see_is_reported_in_conditions_and_the_
     assert condition(namespace.get("VirtualBucket", "photos"), "Accepted")[0] == "True"
     # Nobody has to do more than write what makes sense.
     namespace.patch("S3Orchestrator", "greedy", {"spec": {"proxy": {"resources": None}}})
-    await work(operator)
+    await operator.work()
     assert condition(namespace.get("S3Orchestrator", "greedy"), "Stalled")[0] == "False"
     assert namespace.get("Deployment", "greedy-proxy")

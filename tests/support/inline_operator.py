@@ -14,7 +14,8 @@ from tests.support.operators import IMAGE
 
 from s3o_operator.__main__ import Process
 from s3o_operator.kube.client import Kube
-from s3o_operator.kube.errors import Invalid
+from s3o_operator.kube.errors import Invalid, KubeError
+from s3o_operator.reconcile import Refused
 from s3o_operator.startup import read_settings
 
 _MOST_ROUNDS = 20
@@ -94,6 +95,23 @@ class InlineOperator:
             self.process.fleet.look(key)
             await self.process.fleet.visit(key)
         return len(self.mortal.writes) - before
+
+    async def work(self, rounds: int = 4) -> list[str]:
+        """On every key, so many times over: what the API server refuses is told, and anything else that goes wrong fails the test."""
+        refusals: list[str] = []
+        for _ in range(rounds):
+            await self.process.optional.look()
+            await self.process.resync.once()
+            refusals.clear()
+            queue = self.process.queue
+            while len(queue):
+                key = await queue.take()
+                try:
+                    await self.process.reconciler.reconcile(key)
+                except (KubeError, Refused) as error:
+                    refusals.append(f"{key.name}: {error}")
+                queue.done(key)
+        return refusals
 
     async def settle(self) -> None:
         """Rounds until two need no write: what one has asked of the proxies, the next one sees. Raises Killed."""

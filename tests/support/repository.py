@@ -46,9 +46,14 @@ def fenced_blocks(page: str) -> list[str]:
 
 
 def table_rows(page: str) -> Iterator[list[str]]:
-    """The cells of every table row of a page, headings and rules left out."""
+    """The cells of every table row of a page that begins with code."""
+    return (row for row in all_table_rows(page) if row[0].startswith("`"))
+
+
+def all_table_rows(page: str) -> Iterator[list[str]]:
+    """The cells of every table row of a page, headings and rules among them."""
     for line in read(page).splitlines():
-        if line.startswith("| `"):
+        if line.startswith("|"):
             yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
 
 
