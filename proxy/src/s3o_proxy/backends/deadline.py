@@ -20,9 +20,15 @@ class Deadline:
     `waited_s`: the time that was spent waiting so far, pauses left out.
     """
 
+    __slots__ = (
+        *("_allowed_s", "_cancelling_before", "_due", "_loop", "_passed", "_reached", "_reached_bytes", "_rings_at"),
+        *("_since", "_stopped", "_task", "_timer", "waited_s"),
+    )
+
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = 0.0
         self._due = math.inf
         self._allowed_s = 0.0
         self._reached: Callable[[], int] | None = None
@@ -36,7 +42,7 @@ class Deadline:
 
     def start(self, allowed_s: float) -> None:
         """From now on the current task waits, at most so long."""
-        self._task = asyncio.current_task()
+        self._task = asyncio.current_task(self._loop)
         self._cancelling_before = self._task.cancelling() if self._task else 0
         self.allow(allowed_s)
 
@@ -79,10 +85,11 @@ class Deadline:
     def _arm(self, now: float) -> None:
         at = self._due if self._reached is None else min(self._due, now + self._allowed_s / _LOOKS)
         if self._timer is not None:
-            if self._timer.when() <= at:
+            if self._rings_at <= at:
                 return  # It will ring in vain, and be set again.
             self._timer.cancel()
-        self._timer = self._loop.call_at(at, self._ring)
+        self._rings_at = at
+        self._timer = self._loop.call_later(at - now, self._ring)  # uvloop's call_at costs as much as two of these.
 
     def _ring(self) -> None:
         self._timer = None

@@ -91,7 +91,7 @@ class Guarded:
             return await call.backend.put(key, paced, size_bytes, content_type=content_type, metadata=metadata, content_md5=content_md5)
 
     def get(self, key: str, byte_range: tuple[int, int] | None = None) -> AbstractAsyncContextManager[GetResult]:
-        return _Download(lambda: self._call("GetObject", mutates=False), key, byte_range, self._stall_s)
+        return _Download(self._call, key, byte_range, self._stall_s)
 
     async def head(self, key: str) -> HeadResult:
         with self._call("HeadObject", mutates=False) as call:
@@ -167,6 +167,8 @@ class _Call:
     `complete`: all that the request consists of was handed over, so it may be there in full.
     """
 
+    __slots__ = ("_answer_s", "_lease", "_on_call", "_operation", "backend", "complete", "deadline", "received_bytes", "sent_bytes")
+
     def __init__(self, operation: str, lease: _Lease, answer_s: float, on_call: Callable[[Call], None], *, mutates: bool) -> None:
         self.backend = lease.backend
         self.deadline = Deadline()
@@ -219,11 +221,11 @@ def _status(backend: str, error: BaseException | None) -> str:
 class _Download:
     """A GET that is entered and left by whoever reads its body."""
 
-    def __init__(self, begin: Callable[[], _Call], key: str, byte_range: tuple[int, int] | None, stall_s: float) -> None:
+    def __init__(self, begin: Callable[..., _Call], key: str, byte_range: tuple[int, int] | None, stall_s: float) -> None:
         self._begin, self._key, self._range, self._stall_s = begin, key, byte_range, stall_s
 
     async def __aenter__(self) -> GetResult:
-        self._call = call = self._begin().__enter__()
+        self._call = call = self._begin("GetObject", mutates=False).__enter__()
         try:
             self._answer = call.backend.get(self._key, self._range)
             found = await self._answer.__aenter__()
@@ -304,16 +306,15 @@ class _Lease:
         self.backend = backend
         self.retired = False
         self._users = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle: asyncio.Event | None = None
+        """Somebody waits for it."""
 
     def enter(self) -> None:
         self._users += 1
-        self._idle.clear()
 
     def leave(self) -> None:
         self._users -= 1
-        if not self._users:
+        if self._idle is not None and not self._users:
             self._idle.set()
 
     def retire(self) -> Coroutine[None, None, None]:
@@ -321,7 +322,9 @@ class _Lease:
         return self._close_when_idle()
 
     async def _close_when_idle(self) -> None:
+        self._idle = self._idle or asyncio.Event()
         try:
-            await self._idle.wait()
+            if self._users:
+                await self._idle.wait()
         finally:
             await self.backend.close()
