@@ -58,6 +58,10 @@ lint: setup ## Style, formatting, types, import rules, and generated files that 
 bench: setup ## What an operation costs, beside nginx over the same stub; ARGS=... are its own
 	@$(PYTHON) hack/bench/bench.py $(ARGS)
 
+.PHONY: profile
+profile: setup ## A flame graph of one operation, into profile-CASE.svg: CASE=get4k, put4k, …; ARGS=... are its own
+	@$(PYTHON) hack/bench/profile.py $(or $(CASE),get4k) $(ARGS)
+
 .PHONY: scale
 scale: setup ## What 1,000 buckets cost the operator, on an API server of its own; ARGS=... are its own
 	@export KUBEBUILDER_ASSETS="$$(hack/kube/assets)"; $(PYTHON) hack/kube/scale.py $(ARGS)

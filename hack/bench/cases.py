@@ -1,4 +1,4 @@
-"""What is measured: six operations, each as the requests that play it and the answer that it must get."""
+"""What is measured: seven operations, each as the requests that play it and the answer that it must get."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Case:
 
     name: str
     title: str
-    method: Literal["GET", "HEAD", "PUT", "LIST"]
+    method: Literal["GET", "HEAD", "PUT", "DELETE", "LIST"]
     size_bytes: int
     connections: int
     """How many requests are in flight; 0 takes what the command line says."""
@@ -35,10 +35,16 @@ class Case:
     def large(self) -> bool:
         return self.size_bytes >= MIB
 
+    @property
+    def status(self) -> int:
+        """Of the right answer."""
+        return 204 if self.method == "DELETE" else 200
+
 
 CASES = (
     Case("get4k", "GET 4 KiB", "GET", SMALL_BYTES, 0),
     Case("put4k", "PUT 4 KiB", "PUT", SMALL_BYTES, 0),
+    Case("delete", "DELETE", "DELETE", SMALL_BYTES, 0),
     Case("head", "HEAD", "HEAD", SMALL_BYTES, 0),
     Case("list1000", "LIST 1000", "LIST", 0, 0),
     Case("get64m", "GET 64 MiB", "GET", LARGE_BYTES, 4),
@@ -76,6 +82,10 @@ class Requests:
         digest = hashlib.sha256(body).hexdigest() if len(body) <= _SIGNED_BODY_BYTES else UNSIGNED
         extra = f"Content-Type: application/octet-stream\r\nContent-Length: {len(body)}\r\n"
         return iter([self._head("PUT", key, {}, digest, extra) for key in keys])
+
+    def deletes(self, keys: list[str]) -> Iterator[bytes]:
+        """One for each key."""
+        return iter([self._head("DELETE", key, {}, EMPTY) for key in keys])
 
     def lists(self) -> Iterator[bytes]:
         query = {"encoding-type": "url", "list-type": "2", "max-keys": str(SMALL_KEYS), "prefix": seed_prefix(SMALL_BYTES)}

@@ -35,6 +35,7 @@ class Job:
 
     `watch`: pids of the servers whose time is measured, by name; the memory is that of "server".
     `tag` makes the keys of PUTs new. Without it the case must be a PUT, and the objects that other cases read are stored, each once.
+    `count`: of a DELETE, how many objects a PUT with the same tag has stored: each is deleted once, then the window ends.
     """
 
     case: str
@@ -48,6 +49,7 @@ class Job:
     warm_up_seconds: float
     watch: dict[str, int]
     tag: str = ""
+    count: int = 0
 
 
 @dataclass
@@ -90,6 +92,8 @@ def _play_of(job: Job) -> Play:
         return Play(case, requests.lists(), b"")
     if case.method == "PUT":
         return Play(case, requests.puts(_new_keys(job, case), body), body)
+    if case.method == "DELETE":
+        return Play(case, requests.deletes(_named_keys(job, case, job.count)), b"")
     return Play(case, requests.reads(case.method, case.size_bytes), body)
 
 
@@ -97,7 +101,11 @@ def _new_keys(job: Job, case: Case) -> list[str]:
     if not job.tag:
         return seeded_keys(case.size_bytes)
     rate = _LARGE_PUTS_PER_SECOND if case.large else _SMALL_PUTS_PER_SECOND
-    return [f"new/{job.case}/{job.tag}/{number:06d}" for number in range(int(rate * (job.seconds + job.warm_up_seconds)))]
+    return _named_keys(job, case, int(rate * (job.seconds + job.warm_up_seconds)))
+
+
+def _named_keys(job: Job, case: Case, count: int) -> list[str]:
+    return [f"new/{case.size_bytes}/{job.tag}/{number:06d}" for number in range(count)]
 
 
 async def _run(play: Play, connections: list[Connection], seconds: float) -> float:

@@ -127,7 +127,7 @@ class Connection(asyncio.Protocol):
 
     def _problem(self) -> str:
         status = int(self._parser.get_status_code())
-        if status != 200:
+        if status != self._case.status:
             return f"status {status}: {b''.join(self._kept)[:500]!r}"
         if self._case.method == "LIST":
             text = b"".join(self._kept)

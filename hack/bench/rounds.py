@@ -16,6 +16,7 @@ from pathlib import Path
 from hack.bench import ours, servers
 from hack.bench.accounting import pin
 from hack.bench.cases import CASES, Case
+from hack.bench.flatness import measure
 from hack.bench.load import Job, Window
 from hack.bench.processes import CannotRunError, Interrupted, interrupt, process, tail
 from hack.bench.report import Figures, figures, row, table
@@ -67,6 +68,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", type=lambda text: text.split(","), default=names, help=f"some of: {','.join(names)}")
     parser.add_argument("--connections", type=_at_least_one, default=32, help="requests in flight, of small operations (default 32)")
     parser.add_argument("--database", choices=("postgres", "sqlite"), help="default: postgres where it is installed")
+    parser.add_argument("--without-flatness", action="store_true", help="leave out the pages of LIST over a million keys")
     alone = parser.add_mutually_exclusive_group()
     alone.add_argument("--without-nginx", action="store_true", help="measure ours alone")
     alone.add_argument("--without-ours", action="store_true", help="measure nginx alone")
@@ -92,19 +94,24 @@ def _positive(text: str) -> float:
 
 def _measure(options: argparse.Namespace) -> None:
     cases = [case for case in CASES if case.name in options.only]
-    with tempfile.TemporaryDirectory(prefix="s3o-bench-") as scratch, _sides(options, Path(scratch)) as sides:
+    with tempfile.TemporaryDirectory(prefix="s3o-bench-") as scratch, sides_of(options, Path(scratch)) as sides:
         for side in sides:
-            _seed(side, cases)
+            seed(side, cases)
         rows = []
         for case in cases:
             measured = _rounds(case, sides, options)
             rows.append(row(case, measured.get("ours"), measured.get("nginx")))
             print(f"{case.title}: measured", file=sys.stderr)
         print(table(rows))
+    if not options.without_flatness:
+        for database in ["sqlite", *(["postgres"] if ours.postgres_programs() else [])]:
+            with tempfile.TemporaryDirectory(prefix="s3o-bench-") as scratch:
+                Path(scratch).chmod(0o711)  # as above
+                print(measure(Path(scratch), database).line)
 
 
 @contextlib.contextmanager
-def _sides(options: argparse.Namespace, scratch: Path) -> Iterator[list[Side]]:
+def sides_of(options: argparse.Namespace, scratch: Path) -> Iterator[list[Side]]:
     """Start everything: what is measured on a core of its own, all else (clients, backend, database) on the others."""
     scratch.chmod(0o711)  # PostgreSQL may run as another user, and has its own folder in here
     cores = sorted(os.sched_getaffinity(0))
@@ -132,12 +139,12 @@ def _sides(options: argparse.Namespace, scratch: Path) -> Iterator[list[Side]]:
         yield sides
 
 
-def _seed(side: Side, cases: Sequence[Case]) -> None:
+def seed(side: Side, cases: Sequence[Case]) -> None:
     """Store what GET, HEAD and LIST read, through the server that is to read it."""
     large = any(case.large and case.method == "GET" for case in cases)
     small = any(not case.large and case.method != "PUT" for case in cases)
     for name in ["put4k"] * small + ["put64m"] * large:
-        _play(side, _job(side, name, connections=_SEED_CONNECTIONS if name == "put4k" else 1, seconds=60.0))
+        play(side, job_for(side, name, connections=_SEED_CONNECTIONS if name == "put4k" else 1, seconds=60.0))
 
 
 def _rounds(case: Case, sides: Sequence[Side], options: argparse.Namespace) -> dict[str, Figures]:
@@ -145,12 +152,12 @@ def _rounds(case: Case, sides: Sequence[Side], options: argparse.Namespace) -> d
     windows: dict[str, list[Window]] = {side.name: [] for side in sides}
     for number in range(options.rounds):
         for side in sides:
-            job = _job(side, case.name, connections=case.connections or options.connections, seconds=options.seconds)
-            windows[side.name].append(_play(side, replace(job, warm_up_seconds=min(0.5, options.seconds), tag=str(number))))
+            job = job_for(side, case.name, connections=case.connections or options.connections, seconds=options.seconds)
+            windows[side.name].append(play(side, prepared(side, case, replace(job, tag=str(number)))))
     return {name: figures(case, played) for name, played in windows.items()}
 
 
-def _job(side: Side, case: str, *, connections: int, seconds: float) -> Job:
+def job_for(side: Side, case: str, *, connections: int, seconds: float) -> Job:
     return Job(
         case=case,
         port=side.port,
@@ -165,7 +172,15 @@ def _job(side: Side, case: str, *, connections: int, seconds: float) -> Job:
     )
 
 
-def _play(side: Side, job: Job) -> Window:
+def prepared(side: Side, case: Case, job: Job) -> Job:
+    """What a window needs before it. What a DELETE deletes is stored first, which warms the server up: each object can be deleted once."""
+    if case.method != "DELETE":
+        return replace(job, warm_up_seconds=min(0.5, job.seconds))
+    job = replace(job, tag=f"gone/{job.tag}")
+    return replace(job, count=play(side, replace(job, case="put4k")).operations)
+
+
+def play(side: Side, job: Job) -> Window:
     """One window, in a process of its own. Raises WrongAnswerError when one answer was wrong."""
     log = side.scratch / "clients.log"
     with process("the clients", [sys.executable, "-m", "hack.bench.load", json.dumps(asdict(job))], log) as clients:

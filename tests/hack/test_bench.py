@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from hack.bench import accounting, stub
+from hack.bench import accounting, flatness, stub
 from hack.bench.cases import CASES, SMALL_BYTES, Case, case_named
 from hack.bench.load import Job, Window, run
 from hack.bench.payload import payload
@@ -86,7 +87,14 @@ async def window_of(case: str, reply: bytes) -> Window:
 
 
 def _job(case: str, port: int, **changes: object) -> Job:
-    fields: dict[str, object] = {"connections": 2, "seconds": 0.05, "warm_up_seconds": 0.0, "watch": {"server": os.getpid()}, "tag": "t"}
+    fields: dict[str, object] = {
+        "connections": 2,
+        "seconds": 0.05,
+        "warm_up_seconds": 0.0,
+        "watch": {"server": os.getpid()},
+        "tag": "t",
+        "count": 1000,
+    }
     return Job(case=case, port=port, bucket="b", access_key_id="k", secret_access_key="s", region="r", **(fields | changes))  # type: ignore[arg-type]  # all fields above
 
 
@@ -97,6 +105,7 @@ def _job(case: str, port: int, **changes: object) -> Job:
         ("head", answer(b"", length=SMALL_BYTES)),
         ("put4k", answer(b"")),
         ("list1000", answer(LISTING)),
+        ("delete", b"HTTP/1.1 204 No Content\r\n\r\n"),
     ],
 )
 async def test_right_answers_are_counted(case: str, reply: bytes) -> None:
@@ -121,6 +130,7 @@ async def test_right_answers_are_counted(case: str, reply: bytes) -> None:
         ("head", answer(b"", length=SMALL_BYTES - 1), "4095 bytes instead of 4096"),
         ("head", answer(b"", "404 Not Found", length=300), "status 404"),
         ("put4k", answer(b"<Error/>", "507 Insufficient Storage"), "status 507: b'<Error/>'"),
+        ("delete", answer(b""), "status 200"),
         ("list1000", answer(LISTING.replace(b"<Key>k</Key>", b"", 1)), "not one page of 1000 keys"),
         ("list1000", answer(LISTING.replace(b"false", b"true")), "not one page of 1000 keys"),
     ],
@@ -242,11 +252,28 @@ def test_the_time_of_postgresql_is_counted_beside_ours() -> None:
 
 def _rows(*options: str) -> list[dict[str, str]]:
     """The table of a short run, by the first column of each name."""
-    with _bench("--rounds", "1", "--seconds", "0.2", *options) as bench:
+    with _bench("--rounds", "1", "--seconds", "0.2", "--without-flatness", *options) as bench:
         printed, errors = bench.communicate(timeout=120)
     assert bench.returncode == 0, errors
     names, _, *lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines()]
     return [dict(zip(reversed(names), reversed(line), strict=True)) for line in lines]
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_a_page_of_folders_costs_the_same_over_many_keys_as_over_few(database: str) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        Path(scratch).chmod(0o711)  # PostgreSQL may run as another user
+        found = flatness.measure(Path(scratch), database, few=1_000, many=100_000)
+
+    assert found.many_us < 2 * found.few_us, found.line
+
+
+def test_a_profile_shows_our_functions(tmp_path: Path) -> None:
+    graph = tmp_path / "graph.txt"
+    command = [sys.executable, str(ROOT / "hack/bench/profile.py"), "head", "--database", "sqlite", "--seconds", "1", "--format", "raw"]
+    subprocess.run([*command, "--output", str(graph)], check=True, timeout=120)
+
+    assert "s3o_proxy/http/endpoint.py" in graph.read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
