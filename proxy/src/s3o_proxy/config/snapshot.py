@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 from s3o_crds.compiled import BackendConfig, BucketConfig, CredentialConfig, FleetConfig, SecretRef, ServerConfig
 from s3o_proxy.config.errors import ConfigError
 from s3o_proxy.domain.frozen import frozen
+from s3o_proxy.domain.placement import Candidate
 
 
 @frozen
@@ -38,6 +39,8 @@ class Snapshot:
     config: FleetConfig
     _buckets: Mapping[str, BucketConfig] = field(repr=False)
     _backends: Mapping[str, BackendConfig] = field(repr=False)
+    candidates: tuple[Candidate, ...] = field(repr=False)
+    """The backends in Pack order, as placement sees them."""
     _credentials: Mapping[str, Credential] = field(repr=False)
     _tokens: Mapping[bytes, Credential] = field(repr=False)
     _secrets: Mapping[SecretRef, str] = field(repr=False)
@@ -120,6 +123,10 @@ def take_snapshot(config: FleetConfig, secret_values: Mapping[SecretRef, str]) -
         config=config,
         _buckets=MappingProxyType({bucket.name: bucket for bucket in config.buckets}),
         _backends=MappingProxyType({backend.name: backend for backend in config.backends}),
+        candidates=tuple(
+            Candidate(backend.name, backend.accepts_writes, backend.quota_bytes, backend.max_object_size_bytes)
+            for backend in config.backends
+        ),
         _credentials=MappingProxyType(credentials),
         _tokens=MappingProxyType(tokens),
         _secrets=MappingProxyType(dict(secret_values)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from s3o_crds.compiled import BucketConfig
@@ -44,9 +44,11 @@ class Context:
             raise NoSuchBucket(name)
         return bucket
 
-    def candidates(self) -> list[Candidate]:
+    def candidates(self) -> Sequence[Candidate]:
         """The backends in Pack order, as placement sees them."""
-        known = Placing(self.snapshot).candidates
+        known = self.snapshot.candidates
+        if not self.usage.fenced:
+            return known
         if all(each.name in self.usage.fenced for each in known if each.accepts_writes):
             return known  # What is known here is some seconds old: before a client is told that nobody accepts, the ledger is asked.
         return [replace(each, accepts_writes=False) if each.name in self.usage.fenced else each for each in known]
@@ -58,7 +60,4 @@ class Placing:
     def __init__(self, snapshot: Snapshot) -> None:
         self.generation = snapshot.generation
         self.strategy = snapshot.config.routing_strategy
-        self.candidates = [
-            Candidate(backend.name, backend.accepts_writes, backend.quota_bytes, backend.max_object_size_bytes)
-            for backend in snapshot.backends
-        ]
+        self.candidates = snapshot.candidates

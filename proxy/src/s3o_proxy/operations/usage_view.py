@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from s3o_proxy.domain.model import Usage
 
@@ -24,5 +23,5 @@ class UsageView:
         self._usage, self.fenced = dict(usage), fenced
 
     def reserved(self, backend: str, size_bytes: int) -> None:
-        known = self._usage.get(backend, Usage(backend))
-        self._usage[backend] = replace(known, reserved_bytes=known.reserved_bytes + size_bytes)
+        known = self._usage.get(backend) or Usage(backend)
+        self._usage[backend] = Usage(backend, known.used_bytes, known.orphan_bytes, known.reserved_bytes + size_bytes, known.objects)
