@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from botocore.exceptions import ClientError
 from tests.support import resources
 from tests.support.events import has_told
 from tests.support.operators import Namespace, Object, Operators, condition
+from tests.support.postgres import PostgresServer
 from tests.support.proxy import wait_until
 from tests.support.seaweedfs import Endpoint, SeaweedFS
 from tests.support.serving import Kubelet, ServingPod
@@ -29,7 +31,7 @@ PARTS = (("StorageBackend", "one"), ("VirtualBucket", "photos"))
 
 @dataclass
 class Fleet:
-    """One proxy over SQLite, with an object, and an operator that knows its database."""
+    """One proxy, with an object, and an operator that knows its database."""
 
     namespace: Namespace
     operators: Operators
@@ -67,20 +69,15 @@ class Fleet:
         secret = self.namespace.get("Secret", "main-config") or {}
         return str(json.loads(base64.b64decode(secret["data"]["config.json"]))["databaseId"])
 
-    def start_pod(self) -> None:
+    def start_pod(self, pod: ServingPod | None = None) -> None:
         """It is ready when its process says so, as a kubelet would find out."""
-        self.pod.start()
-        wait_until(lambda: self._asked("/health") == 200, "the proxy does not live", timeout_s=LONG_S)
-        self.namespace.pods.report(self.pod.name, ready=self._asked("/health/ready") == 200)
-
-    def _asked(self, path: str) -> int:
-        try:
-            return httpx.get(f"http://127.0.0.1:{self.pod.port}{path}", trust_env=False).status_code
-        except httpx.TransportError:
-            return 0
+        pod = pod or self.pod
+        pod.start()
+        wait_until(lambda: asked(pod, "/health") == 200, "the proxy does not live", timeout_s=LONG_S)
+        self.namespace.pods.report(pod.name, ready=asked(pod, "/health/ready") == 200)
 
     def until_ready(self) -> None:
-        wait_until(lambda: self._asked("/health/ready") == 200, "the proxy is not ready", timeout_s=LONG_S)
+        wait_until(lambda: asked(self.pod, "/health/ready") == 200, "the proxy is not ready", timeout_s=LONG_S)
         self.namespace.pods.report(self.pod.name, ready=True)
 
     def annotate(self, value: str) -> None:
@@ -92,12 +89,18 @@ def backend_at(place: Endpoint) -> list[Object]:
     return [keys, resources.backend(endpoint=place.url, region=place.region, bucket=place.bucket)]
 
 
-@pytest.fixture
-def fleet(namespace: Namespace, starting: Operators, tmp_path: Path, seaweedfs: SeaweedFS) -> Iterator[Fleet]:
-    documents = [*backend_at(seaweedfs.endpoint()), resources.orchestrator(), resources.bucket(credentials=resources.REMOVED)]
-    namespace.cluster.apply(documents, namespace.name)
-    starting.start()
-    fleet = Fleet(namespace, starting, ServingPod(namespace, tmp_path))
+def asked(pod: ServingPod, path: str) -> int:
+    try:
+        return httpx.get(f"http://127.0.0.1:{pod.port}{path}", trust_env=False).status_code
+    except httpx.TransportError:
+        return 0
+
+
+@contextmanager
+def serving(namespace: Namespace, operators: Operators, folder: Path, documents: list[Object]) -> Iterator[Fleet]:
+    namespace.cluster.apply([*documents, resources.bucket(credentials=resources.REMOVED)], namespace.name)
+    operators.start()
+    fleet = Fleet(namespace, operators, ServingPod(namespace, folder))
     kubelet = Kubelet(namespace, fleet.pod)
     try:
         fleet.start_pod()
@@ -116,6 +119,12 @@ def fleet(namespace: Namespace, starting: Operators, tmp_path: Path, seaweedfs: 
         if kubelet.is_alive():
             kubelet.end()
         fleet.pod.end()
+
+
+@pytest.fixture
+def fleet(namespace: Namespace, starting: Operators, tmp_path: Path, seaweedfs: SeaweedFS) -> Iterator[Fleet]:
+    with serving(namespace, starting, tmp_path, [*backend_at(seaweedfs.endpoint()), resources.orchestrator()]) as fleet:
+        yield fleet
 
 
 def client(namespace: Namespace, port: int) -> Any:
@@ -191,3 +200,36 @@ def test_the_loss_is_accepted_by_the_id_of_the_database_that_is_there(fleet: Fle
     assert fleet.stored() == []
     fleet.s3.put_object(Bucket="photos", Key="new", Body=b"")
     assert fleet.stored() == ["new"]
+
+
+def test_at_another_database_new_pods_refuse_and_those_before_them_serve_on(
+    namespace: Namespace, starting: Operators, tmp_path: Path, seaweedfs: SeaweedFS, postgres: PostgresServer
+) -> None:
+    """On purpose or by mistake. Where the old database was copied to the new place, it is the same one."""
+    old, new = postgres.create_database(), postgres.create_database()
+    secret = resources.secret("database", uri=postgres.uri(old))
+    orchestrator = resources.orchestrator(database={"driver": "Postgres", "uriSecretRef": {"name": "database", "key": "uri"}})
+    with serving(namespace, starting, tmp_path, [secret, orchestrator, *backend_at(seaweedfs.endpoint())]) as fleet:
+        first = fleet.orchestrator["status"]["database"]["id"]
+        namespace.cluster.apply(resources.secret("database", uri=postgres.uri(new)), namespace.name)
+        namespace.eventually("Deployment", "main-proxy", lambda found: found["spec"]["template"] != fleet.pod.template, LONG_S)
+        after = ServingPod(namespace, tmp_path, "main-proxy-1")
+        try:
+            fleet.start_pod(after)
+            assert asked(after, "/health/ready") == 503
+            stalled = fleet.becomes("S3Orchestrator", "main", "Stalled", "True", "DatabaseReplaced")
+            assert "pod main-proxy-1: the metadata database has the id" in str(stalled["status"]["conditions"])
+            assert stalled["status"]["database"]["id"] == first
+            assert fleet.s3.get_object(Bucket="photos", Key="cat.jpg")["Body"].read() == b"the only copy"
+            after.end()
+            fleet.pod.end()
+            postgres.drop_database(new)
+            postgres.execute(f'CREATE DATABASE "{new.database}" TEMPLATE "{old.database}"')
+            fleet.start_pod(after)
+            assert asked(after, "/health/ready") == 200
+            namespace.pods.delete(fleet.pod.name)
+            fleet.becomes("S3Orchestrator", "main", "Stalled", "False")
+            copied = client(namespace, after.port)
+            assert copied.get_object(Bucket="photos", Key="cat.jpg")["Body"].read() == b"the only copy"
+        finally:
+            after.end()

@@ -31,11 +31,13 @@ class ServingPod:
             one.bind(("127.0.0.1", 0))
             self.port: int = one.getsockname()[1]
         self.process: subprocess.Popen[bytes] | None = None
+        self.template: Object = {}
+        """That of the Deployment when it was started last."""
         self._mounting = threading.Lock()
 
     def start(self) -> None:
         """With what the API server holds now; the pod is ready as soon as its process says so."""
-        template = self._template()
+        self.template = self._template_of_the_deployment()
         self.mount()
         token = self._secret("main-admin")["token"].decode()
         inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
@@ -44,7 +46,7 @@ class ServingPod:
             self.process = subprocess.Popen(
                 command, env=inherited | {"S3O_ADMIN_TOKEN": token}, cwd=self.folder, stdout=output, stderr=subprocess.STDOUT
             )
-        self.namespace.pods.put(self.name, template, self.port)
+        self.namespace.pods.put(self.name, self.template, self.port)
 
     def mount(self) -> None:
         """What the volume `config` of the template names, as it is now."""
@@ -52,7 +54,7 @@ class ServingPod:
             self._mount()
 
     def _mount(self) -> None:
-        (volume,) = [one for one in self._template()["spec"]["volumes"] if one["name"] == "config"]
+        (volume,) = [one for one in self.template["spec"]["volumes"] if one["name"] == "config"]
         sources = volume["projected"]["sources"] if "projected" in volume else [{"secret": {"name": volume["secret"]["secretName"]}}]
         fresh = self.config / f"..{secrets.token_hex(4)}"
         fresh.mkdir()
@@ -79,7 +81,7 @@ class ServingPod:
             self.process.wait()
             print(f"{self.name}:\n{(self.folder / 'log').read_text(errors='replace')[-4000:]}")  # shown with a test that failed
 
-    def _template(self) -> Object:
+    def _template_of_the_deployment(self) -> Object:
         found = self.namespace.eventually("Deployment", "main-proxy", lambda found: found is not None)
         template: Object = found["spec"]["template"]
         return template

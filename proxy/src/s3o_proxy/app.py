@@ -384,9 +384,6 @@ async def _audit(directory: Path) -> list[Difference]:
     async with AsyncExitStack() as stack:
         metadata = await open_ledger(snapshot.config.database, snapshot.secrets, read_only=True)
         stack.push_async_callback(metadata.close)
-        # Beside another database, all that lies on the backends would look as if nobody needed it.
-        metadata.identity.expected = snapshot.config.database_id
-        await metadata.ping()
         backends = Backends(lambda _: None)
         stack.push_async_callback(backends.close)
         await backends.apply(snapshot.backends, snapshot.secrets)
