@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.stories import BytesBody, Stage, backend_config, open_stage
 
+from s3o_proxy.domain.cleanup import SETTLE_MS
 from s3o_proxy.domain.errors import (
     BackendUnavailable,
     IncompleteBody,
@@ -182,6 +183,9 @@ async def test_a_client_that_hangs_up_while_its_upload_is_created_leaves_none(st
     with pytest.raises(asyncio.CancelledError):
         await creating
     await stage.clean_up().run_once()
+    assert stage.backends["first"].uploads, "looked for at once, one that the backend is just creating would not be found"
+    stage.now_ms += SETTLE_MS
+    await stage.clean_up().run_once()
     assert stage.backends["first"].uploads == {}
     assert (await stage.metadata.queue_depths())["uploads"] == 0
 
@@ -221,6 +225,7 @@ async def test_a_process_that_died_while_it_created_an_upload_leaves_none(stage:
     with pytest.raises(Exception, match="no backend took the write"):
         await create(stage)
     assert len(stage.backends["first"].uploads) == 1
+    stage.now_ms += SETTLE_MS
     await stage.clean_up().run_once()
     assert stage.backends["first"].uploads == {}
 

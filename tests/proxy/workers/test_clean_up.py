@@ -8,7 +8,7 @@ import itertools
 import pytest
 from tests.support.stories import Stage
 
-from s3o_proxy.domain.cleanup import MAX_ATTEMPTS
+from s3o_proxy.domain.cleanup import MAX_ATTEMPTS, SETTLE_MS
 from s3o_proxy.domain.errors import AllBackendsFailed, BackendUnavailable
 from s3o_proxy.s3.operation import CreateMultipartUpload, DeleteObject, PutObject
 
@@ -100,6 +100,7 @@ async def test_uploads_that_are_known_by_name_alone_are_looked_for_once(stage: S
         stage.backends["second"].fail("create_multipart")
         with pytest.raises(AllBackendsFailed):
             await stage.perform(CreateMultipartUpload("photos", f"k{number}"))
+    stage.now_ms += SETTLE_MS
     await orphan(stage, "a")
     stage.backends["first"].calls.clear()
     stage.backends["first"].fail("list_multipart")

@@ -5,7 +5,7 @@ An upload is pinned to the backend where it began, since its parts must lie wher
 
 from __future__ import annotations
 
-from s3o_proxy.domain.cleanup import Reason
+from s3o_proxy.domain.cleanup import SETTLE_MS, Reason
 from s3o_proxy.domain.errors import (
     AllBackendsFailed,
     BackendError,
@@ -77,18 +77,24 @@ async def _create_on(context: Context, operation: CreateMultipartUpload, backend
         checksum_algorithm=operation.checksum_algorithm,
         checksum_type=operation.checksum_type,
     )
+    asked = answered = False
     try:
         await finish(context.metadata.create_upload(upload, limit))
-        backend_upload_id = await context.backends.get(backend_name).create_multipart(
+        backend = context.backends.get(backend_name)
+        asked = True
+        backend_upload_id = await backend.create_multipart(
             upload.storage_key,
             content_type=operation.description.headers.get("content-type", ""),
             metadata=key_metadata(operation.bucket, operation.key, write_id),
         )
+        answered = True
         await finish(context.metadata.open_upload(upload.upload_id, backend_upload_id))
     except (TooManyUploads, BackendFenced):
         raise  # Nothing was created.
-    except BaseException:
-        await end_upload(context, upload.upload_id, "upload_create_failed")
+    except BaseException as error:
+        # The backend may just be creating it: looked for too early, it would not be found.
+        may_come = asked and not answered and not certainly_not_landed(error, None)
+        await end_upload(context, upload.upload_id, "upload_create_failed", SETTLE_MS if may_come else 0)
         raise
     return upload
 
@@ -182,10 +188,11 @@ async def abort_multipart_upload(context: Context, operation: AbortMultipartUplo
     return Deleted()
 
 
-async def end_upload(context: Context, upload_id: str, reason: Reason) -> None:
-    """Give up an upload that failed; what cannot be recorded now, the stale-upload worker records later."""
+async def end_upload(context: Context, upload_id: str, reason: Reason, settle_ms: int = 0) -> None:
+    """Give up an upload that failed, and look for it on its backend after `settle_ms`; what cannot be recorded now, the stale-upload worker
+    records later."""
     try:
-        await finish(context.metadata.abort_upload(upload_id, reason, context.clock(), context.instance))
+        await finish(context.metadata.abort_upload(upload_id, reason, context.clock() + settle_ms, context.instance))
     except (MetadataError, NoSuchUpload, UploadBusy):
         return
     context.wake_cleanup()
