@@ -1,0 +1,110 @@
+"""All points of a story on one engine, found by telling it: nobody lists them.
+
+`S3O_POINTS=all` strikes every point with every blow that can hit there. Otherwise each point is struck once: one death of those that leave
+the same behind, one cancellation at each suspension, one failure of each call.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+from tests.probe.calls import Call
+from tests.probe.databases import Database
+from tests.probe.lives import lives_are_stepped
+from tests.probe.tales import QUOTA_BYTES, Tale
+from tests.probe.trial import Blow, Told, Trial, look
+from tests.probe.world import World, two_shelves
+
+from s3o_proxy import app
+
+Record = Callable[[str, object], None]
+
+EVERYTHING = os.environ.get("S3O_POINTS") == "all"
+
+
+async def strike_all(database: Database, tale: Tale, monkeypatch: pytest.MonkeyPatch, record: Record) -> None:
+    """Prints and records how many points there were; a story without one fails."""
+    points = Points(database, tale)
+    await points.strike_all(monkeypatch)
+    assert points.hits.total()
+    line = f"{database.name}: {tale.name}: {points}"
+    print(line)
+    record("points", line)
+
+
+async def names_of_workers(database: Database) -> list[str]:
+    """Of those that a process runs."""
+    shelves, configs = two_shelves(QUOTA_BYTES)
+    site = await World(database, shelves, configs).open()
+    await site.close()
+    await database.close()
+    return site.workers
+
+
+class Points:
+    """`hits`: how often the story was struck, by the kind of blow."""
+
+    def __init__(self, database: Database, tale: Tale) -> None:
+        self.hits: Counter[str] = Counter()
+        self._tale, self._stands_still = tale, database.shared
+        shelves, configs = two_shelves(QUOTA_BYTES)
+        if tale.shares_account:
+            shelves["first"].share_account(shelves["second"])
+        self._world = World(database, shelves, configs)
+
+    async def strike_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with lives_are_stepped(), _clocks_of(self._world, monkeypatch):
+            site = await self._world.open(self._tale.max_put_bytes)
+            facts = await self._tale.prepare(site)
+            before = await look(site)
+            await site.close()
+            await self._world.keep()
+            trial = Trial(self._world, self._tale, facts, before)
+            plain = await trial.run(None)
+            for blow in [*self._at_suspensions(plain), *self._at_calls(plain.calls)]:
+                # Two tasks may take turns in another order than the first time, and one call less be made: then nothing is hit.
+                self.hits[blow.what] += (await trial.run(blow)).hit
+        await self._world.database.close()
+
+    def __str__(self) -> str:
+        return f"{self.hits.total()} points: " + ", ".join(f"{count} {what}" for what, count in self.hits.items())
+
+    def _at_suspensions(self, plain: Told) -> Iterator[Blow]:
+        every = range(1, plain.suspensions + 1)
+        yield from (Blow("die", nth) for nth in (every if EVERYTHING else _that_differ(plain.outside)))
+        yield from (Blow("cancel", nth) for nth in range(1, plain.own_suspensions + 1))
+        if EVERYTHING:
+            yield from (Blow("cancel for good", nth) for nth in range(1, plain.own_suspensions + 1))
+        if self._stands_still:
+            yield from (Blow("stand still", nth) for nth in (every if EVERYTHING else _that_differ(plain.outside, between=True)))
+
+    def _at_calls(self, calls: Sequence[Call]) -> Iterator[Blow]:
+        start = zlib.crc32(self._tale.name.encode())
+        for nth, call in enumerate(calls, start=1):
+            chosen = call.failures if EVERYTHING else call.failures[(start + nth) % len(call.failures) :][:1]
+            yield from (Blow(failure, nth) for failure in chosen)
+
+
+def _that_differ(outside: Sequence[tuple[int, int]], *, between: bool = False) -> list[int]:
+    """The first suspension of each stretch over which the outside stays the same, and the last of those in which something is just taking
+    effect. `between`: those alone in which nothing is."""
+    chosen = []
+    for nth, (effects, under_way) in enumerate(outside, start=1):
+        first = nth == 1 or outside[nth - 2] != (effects, under_way)
+        last = nth == len(outside) or outside[nth] != (effects, under_way)
+        if (first or (under_way and last)) and not (between and under_way):
+            chosen.append(nth)
+    return chosen
+
+
+@contextmanager
+def _clocks_of(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setattr(app, "now_ms", lambda: world.now_ms)
+        patch.setattr(app, "ticks_ms", lambda: world.ticks_ms)
+        yield
