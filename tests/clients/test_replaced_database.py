@@ -60,8 +60,7 @@ class Database:
 
     def _rename(self, name: str, to: str) -> None:
         if self._postgres:
-            self._postgres.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'")
-            self._postgres.execute(f'ALTER DATABASE "{name}" RENAME TO "{to}"')
+            self._postgres.rename_database(name, to)
             return
         for suffix in ("", "-wal", "-shm"):
             there = Path(f"{self._path}{_aside(name)}{suffix}")

@@ -160,13 +160,13 @@ async def test_behind_a_new_connection_another_database_is_noticed_at_once(postg
     ledger.identity.expected = ledger.identity.found
     await put(ledger, "w1")
     name = config.database
-    _rename(postgres, name, f"{name}_kept")
+    postgres.rename_database(name, f"{name}_kept")
     postgres.execute(f'CREATE DATABASE "{name}" TEMPLATE "{await _empty(postgres)}"')
     for ask in (lambda: ledger.find_object(BUCKET, "cat.jpg"), lambda: ledger.reserve_write(an_intent("w2"), None)):
         with pytest.raises(DatabaseReplaced):
             await ask()
-    _rename(postgres, name, f"{name}_other")
-    _rename(postgres, f"{name}_kept", name)
+    postgres.rename_database(name, f"{name}_other")
+    postgres.rename_database(f"{name}_kept", name)
     await ledger.ping()
     assert await ledger.find_object(BUCKET, "cat.jpg")
     await ledger.close()
@@ -176,7 +176,7 @@ async def test_a_database_without_its_tables_is_no_answer_either(postgres: Postg
     config = postgres.create_database()
     ledger = await open_ledger(config, {})
     ledger.identity.expected = ledger.identity.found
-    _rename(postgres, config.database, f"{config.database}_kept")
+    postgres.rename_database(config.database, f"{config.database}_kept")
     postgres.execute(f'CREATE DATABASE "{config.database}"')
     with pytest.raises(MetadataUnavailable):
         await ledger.find_object(BUCKET, "cat.jpg")
@@ -214,8 +214,3 @@ async def _empty(postgres: PostgresServer) -> str:
     config = postgres.create_database()
     await (await open_ledger(config, {})).close()
     return config.database
-
-
-def _rename(postgres: PostgresServer, name: str, to: str) -> None:
-    postgres.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'")
-    postgres.execute(f'ALTER DATABASE "{name}" RENAME TO "{to}"')
