@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.support.certificates import Certificate, self_signed
 from tests.support.tcp import Peer, serving
 
+from s3o_proxy.backends.wire import dialer
 from s3o_proxy.backends.wire.address import Address
 from s3o_proxy.backends.wire.dialer import Dialer
 from s3o_proxy.backends.wire.failures import ConnectTimeoutError, NotConnectedError
@@ -25,11 +26,11 @@ def resolving(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> l
     """Every name has these addresses. Returns the names that are asked for."""
     asked: list[str] = []
 
-    async def getaddrinfo(host: str, _: int, **__: Any) -> list[tuple[Any, ...]]:
+    async def look_up(host: str, _: int) -> list[tuple[Any, ...]]:
         asked.append(host)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(dialer, "look_up", look_up)
     return asked
 
 
@@ -56,8 +57,7 @@ async def dial(where: Address, tls: ssl.SSLContext | None = None) -> asyncio.Tra
 
     class Kept(asyncio.Protocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            assert isinstance(transport, asyncio.Transport)
-            made.append(transport)
+            made.append(cast("asyncio.Transport", transport))  # uvloop's are no subclass
 
     await Dialer(where, tls).dial(Kept)
     return made[0]
@@ -84,19 +84,19 @@ async def test_nobody_listens() -> None:
 
 
 async def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
+    async def look_up(_: str, __: int) -> list[Any]:
         raise socket.gaierror(-2, "Name or service not known")
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(dialer, "look_up", look_up)
     with pytest.raises(NotConnectedError, match="not known"):
         await dial(address("s3.test", 80))
 
 
 async def test_a_time_out_of_the_system_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
+    async def look_up(_: str, __: int) -> list[Any]:
         raise TimeoutError(110, "Connection timed out")
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(dialer, "look_up", look_up)
     with pytest.raises(ConnectTimeoutError):
         await dial(address("s3.test", 80))
 

@@ -137,7 +137,14 @@ def answer(version: bytes, status: bytes, headers: list[bytes], body: bytes) -> 
 
 
 ANSWER = st.builds(answer, VERSION, STATUS, st.lists(LENGTH | CODING | CONNECTION | OTHER, max_size=4), BODY)
-ANYTHING = st.lists(ANSWER | st.binary(max_size=40), max_size=4).map(b"".join)
+WHOLE = st.builds(
+    lambda status, body: answer(b"HTTP/1.1", status, [b"Content-Length: %d" % len(body)], body),
+    st.sampled_from([b"200", b"206", b"404", b"500"]),
+    st.binary(max_size=20) | st.just(bytes(30_000)),
+)
+"""Exactly one answer, as most of them are."""
+
+ANYTHING = WHOLE | st.lists(WHOLE | ANSWER | st.binary(max_size=40), max_size=4).map(b"".join)
 CUTS = st.lists(st.integers(0, 100_000), max_size=6)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import aiohappyeyeballs
@@ -30,7 +30,7 @@ class Dialer:
         """Raises NotConnectedError."""
         loop = asyncio.get_running_loop()
         try:
-            addresses = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+            addresses = await look_up(self._host, self._port)
             reached = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_HEAD_START_S, interleave=1)
             name = self._host if self._tls else None
             _, made = await loop.create_connection(protocol, sock=reached, ssl=self._tls, server_hostname=name)
@@ -39,6 +39,11 @@ class Dialer:
         except OSError as error:
             raise NotConnectedError(_describe(error)) from error
         return made
+
+
+async def look_up(host: str, port: int) -> Sequence[aiohappyeyeballs.AddrInfoType]:
+    """Every address of `host`, those first that the system prefers. Raises OSError."""
+    return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
 
 
 def _describe(error: OSError) -> str:
