@@ -147,7 +147,7 @@ class WiredEngine:
     """An engine behind the board."""
 
     def __init__(self, engine: Engine, board: Board) -> None:
-        self.remote = engine.remote
+        self.remote, self.identity = engine.remote, engine.identity
         self._engine, self._board = engine, board
 
     async def transact(self, steps: Steps[T]) -> T:
@@ -165,6 +165,9 @@ class WiredEngine:
 
     async def survey(self, steps: Steps[T]) -> T:
         return await self._read("survey", lambda: self._engine.survey(steps))
+
+    async def identify(self) -> None:
+        await self._read("identify", self._engine.identify)
 
     async def _read(self, what: str, act: Callable[[], Awaitable[T]]) -> T:
         return await self._board.read(Call("database", what, OF_READS), act, MetadataUnavailable("struck"))

@@ -234,4 +234,4 @@ class _OneSession:
 
     def __init__(self, engine: PostgresEngine) -> None:
         self.transact, self.read, self.scan, self.close = engine.transact, engine.read, engine.scan, engine.close
-        self.survey = engine.scan
+        self.survey, self.identify, self.identity = engine.scan, engine.identify, engine.identity
