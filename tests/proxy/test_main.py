@@ -72,6 +72,9 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
         ["validate"],
         ["serve", "x", "--role", "both"],
         ["run", "x", "--role", "api"],
+        ["run", "x", "--processes", "0"],
+        ["run", "x", "--processes", "65"],
+        ["serve", "x", "--processes", "two"],
     ],
 )
 def test_wrong_usage_is_two(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

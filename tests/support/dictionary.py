@@ -156,7 +156,7 @@ class DictionaryEdge:
         self.log = io.BytesIO()
         self.access_log = AccessLog(self.log)
         self.readiness = Readiness(application.ready)
-        site = make_site(self.readiness, self.metrics.render, admin)
+        site = make_site(self.readiness.reason, self.metrics.answer, admin)
         self.endpoint = Endpoint(application, site, self.metrics, self.access_log, "instance", serves_s3=serves_s3)
 
 

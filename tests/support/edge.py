@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from s3o_crds.compiled import ServerConfig
 from s3o_proxy.http.exchange import Exchange
 from s3o_proxy.http.health import Readiness
+from s3o_proxy.http.listen import listen
 from s3o_proxy.http.protocol import Edge
-from s3o_proxy.http.server import Server, listen
+from s3o_proxy.http.server import Server
 
 Handler = Callable[[Exchange], Awaitable[None]]
 
@@ -63,7 +64,7 @@ class Served:
 @asynccontextmanager
 async def serving(edge: Edge, tls: ssl.SSLContext | None = None, readiness: Readiness | None = None) -> AsyncIterator[Served]:
     server = Server(edge, readiness or Readiness(always_ready), tls)
-    listener = listen("127.0.0.1", 0)
+    listener = listen("127.0.0.1:0")
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield Served(listener.getsockname()[1], server, running)

@@ -61,8 +61,9 @@ class Fleet:
         database_uri: str | None = None,
         server: Mapping[str, object] | None = None,
         tls: bool = False,
+        processes: int = 1,
     ) -> None:
-        """`database_uri` None: SQLite. `server`: fields of `spec.server`."""
+        """`database_uri` None: SQLite. `server`: fields of `spec.server`. `processes`: of each proxy, on its one port."""
         self.directory, self.config = directory, directory / "config"
         self.config.mkdir(parents=True)
         self.keys = KeyPair()
@@ -81,7 +82,8 @@ class Fleet:
         self._write_keys()
         for bucket in buckets:
             self.write_bucket(bucket)
-        self.proxies = [Proxy(number, directory, self.config, scheme="https" if tls else "http") for number in range(proxies)]
+        scheme, program = "https" if tls else "http", ("run", "--processes", str(processes)) if processes > 1 else ("run",)
+        self.proxies = [Proxy(number, directory, self.config, scheme=scheme, program=program) for number in range(proxies)]
 
     # --- what its user does -----------------------------------------------------------------------------------------
 
@@ -238,12 +240,12 @@ class Fleet:
         """Delete a backend's bucket with all that is in it. Only so the disk is free again: a deleted object stays there for a while."""
         self.backend_client(name).delete_bucket(Bucket=self._places[name].bucket)
 
-    def stored(self, name: str, prefix: str = "") -> dict[str, int]:
-        """What lies on a backend: sizes by storage key, of the keys of `bucket` that begin with `prefix`."""
+    def stored(self, name: str, prefix: str = "", *, bucket: str = "") -> dict[str, int]:
+        """What lies on a backend: sizes by storage key, of the keys of `bucket` (the fleet's first) that begin with `prefix`."""
         pages = (
             self.backend_client(name)
             .get_paginator("list_objects_v2")
-            .paginate(Bucket=self._places[name].bucket, Prefix=f"{self.bucket}/{prefix}")
+            .paginate(Bucket=self._places[name].bucket, Prefix=f"{bucket or self.bucket}/{prefix}")
         )
         return {entry["Key"]: entry["Size"] for page in pages for entry in page.get("Contents", [])}
 
@@ -261,6 +263,7 @@ class Launch(Protocol):
         database_uri: str | None = ...,
         server: Mapping[str, object] | None = ...,
         tls: bool = ...,
+        processes: int = ...,
     ) -> Fleet: ...
 
 

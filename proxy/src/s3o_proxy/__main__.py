@@ -13,10 +13,14 @@ from pathlib import Path
 from s3o_proxy.config.errors import ConfigError
 from s3o_proxy.config.loader import Manifests, load
 from s3o_proxy.config.mounted import MountedConfig
+from s3o_proxy.config.watch import Source
 from s3o_proxy.domain.errors import DomainError
+from s3o_proxy.http.listen import listen
+from s3o_proxy.processes.place import read_place, role_of, why_one_process
 from s3o_proxy.workers.roster import Role
 
 DEFAULT_LISTEN = "127.0.0.1:9000"
+_MOST_PROCESSES = 64
 
 _EXIT_CODES = "exit codes: 0 done, 1 failed or found something wrong (each reason on a line of standard error), 2 wrong usage"
 
@@ -24,6 +28,7 @@ _EXIT_CODES = "exit codes: 0 done, 1 failed or found something wrong (each reaso
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
     options = make_parser().parse_args(arguments)
+    options.arguments = sys.argv[1:] if arguments is None else arguments
     try:
         return int(options.command(options))
     except ConfigError as error:
@@ -41,16 +46,25 @@ def _fail(reasons: Sequence[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    # Only here: the other commands need no server and no driver of a database, and start in a fifth of the time.
-    from s3o_proxy import app
-
-    return app.run(Manifests(options.directory, os.environ), options.listen)
+    return _start(Manifests(options.directory, os.environ), options, Role.ALL)
 
 
 def _serve(options: argparse.Namespace) -> int:
+    return _start(MountedConfig(options.directory), options, options.role)
+
+
+def _start(source: Source, options: argparse.Namespace, role: Role) -> int:
+    if options.processes > 1 and options.member is None:
+        from s3o_proxy.processes.parent import run_parent
+
+        if reasons := why_one_process(source.load().snapshot, role):
+            raise ConfigError(reasons)
+        # -P: what lies in the working directory is data, and no module. The options come again, and then the place.
+        return run_parent([sys.executable, "-P", "-m", "s3o_proxy", *options.arguments], options.processes, listen(options.listen))
+    # Only here: the other commands need no server and no driver of a database, and start in a fifth of the time.
     from s3o_proxy import app
 
-    return app.run(MountedConfig(options.directory), options.listen, options.role)
+    return app.run(source, options.listen, role_of(options.member, role), options.member)
 
 
 def _audit(options: argparse.Namespace) -> int:
@@ -96,6 +110,9 @@ def make_parser() -> argparse.ArgumentParser:
     for server in (run, serve):
         listens = f"[::1]:9000 for IPv6 (default {DEFAULT_LISTEN})"
         server.add_argument("--listen", metavar="ADDR:PORT", type=_listen, default=DEFAULT_LISTEN, help=listens)
+        together = f"how many processes serve the port, at most {_MOST_PROCESSES}; PostgreSQL only (default 1)"
+        server.add_argument("--processes", metavar="N", type=_processes, default=1, help=together)
+        server.add_argument("--member", type=read_place, help=argparse.SUPPRESS)  # How such a process is started, by its parent alone.
 
     validate = commands.add_parser("validate", help="say whether DIR can be served, or every reason why not", epilog=_EXIT_CODES)
     validate.add_argument("directory", metavar="DIR", type=Path)
@@ -116,6 +133,12 @@ def _listen(text: str) -> str:
     if found is None or int(found[2]) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not ADDR:PORT, such as 127.0.0.1:9000, 0.0.0.0:9000 or [::1]:9000")
     return text
+
+
+def _processes(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= _MOST_PROCESSES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {_MOST_PROCESSES}")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import gc
 import logging
 import os
 import signal
@@ -30,10 +28,11 @@ from s3o_proxy.domain.lease import OwnLease
 from s3o_proxy.domain.model import BucketUsage, Copy, StoredObject, Usage
 from s3o_proxy.domain.moving import Moved
 from s3o_proxy.domain.placement import Candidate
-from s3o_proxy.http.admin import ADMIN_TOKEN, admin_routes
+from s3o_proxy.http.admin import ADMIN_TOKEN, Status, admin_routes, status_of
 from s3o_proxy.http.endpoint import Endpoint
 from s3o_proxy.http.health import Readiness
-from s3o_proxy.http.server import Server, listen, make_tls, renew_tls
+from s3o_proxy.http.listen import listen
+from s3o_proxy.http.server import Server, make_tls, renew_tls
 from s3o_proxy.http.site import make_site
 from s3o_proxy.metadata.open import open_ledger
 from s3o_proxy.metadata.port import Metadata
@@ -42,11 +41,17 @@ from s3o_proxy.operations.copied_body import NoBody
 from s3o_proxy.operations.dispatch import perform
 from s3o_proxy.operations.move_object import move_copy
 from s3o_proxy.operations.usage_view import UsageView
+from s3o_proxy.processes.member import membership
+from s3o_proxy.processes.place import Place
+from s3o_proxy.processes.tally import Tally
+from s3o_proxy.processes.together import Together, Voice, served_by
+from s3o_proxy.processes.tuning import tune_garbage, tune_memory
 from s3o_proxy.s3.body import Body
 from s3o_proxy.s3.operation import Operation, Result
 from s3o_proxy.telemetry.access_log import AccessLog
 from s3o_proxy.telemetry.logs import Logs, start_logs
 from s3o_proxy.telemetry.metrics import Metrics
+from s3o_proxy.telemetry.stream import SharedStream
 from s3o_proxy.workers.abort_stale_uploads import AbortStaleUploads
 from s3o_proxy.workers.audit import Difference, audit
 from s3o_proxy.workers.check_backends import Check, CheckBackends
@@ -282,41 +287,23 @@ def quotas(snapshot: Snapshot) -> dict[str, int | None]:
 # --- s3o run, s3o serve --------------------------------------------------------------------------------------------------------------
 
 
-def run(source: Source, listen_on: str, role: Role = Role.ALL) -> int:
-    """Serve what `source` says on `host:port` until SIGTERM or SIGINT; a second signal waits for nobody. Returns the exit code."""
+def run(source: Source, listen_on: str, role: Role = Role.ALL, place: Place | None = None) -> int:
+    """Serve what `source` says on `host:port` until SIGTERM or SIGINT; a second signal waits for nobody. Returns the exit code.
+
+    `place`: as one of several processes, which listen already.
+    """
     tune_memory()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(source, listen_on, role))
+        return runner.run(_serve(source, listen_on, role, place))
 
 
-def tune_memory() -> None:
-    """Keep the pages of freed network buffers: with glibc's defaults every 256 KiB read would fault them in again.
-
-    All three together: setting any alone freezes the others at values that are worse (mallopt(3), M_MMAP_THRESHOLD and its kin).
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        for option, value in ((-3, 32 << 20), (-1, 64 << 20), (-2, 1 << 20)):
-            mallopt(option, value)
-
-
-def tune_garbage() -> None:
-    """Look for garbage a fifteenth as often as by default, and never among what was made before the first request.
-
-    A request makes hundreds of objects and few cycles: by default a tenth of its time would go into looking for them. More rarely still,
-    and the pieces of a body that a failed request's traceback holds could pile up to what a container is allowed.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 50)
-
-
-async def _serve(source: Source, listen_on: str, role: Role) -> int:
-    host, _, port = listen_on.rpartition(":")
-    metrics, access_log = Metrics(version("s3o-proxy")), AccessLog()
-    config = LiveConfig(source, metrics)
+async def _serve(source: Source, listen_on: str, role: Role, place: Place | None) -> int:
     async with AsyncExitStack() as stack:
-        logs = start_logs()
+        member = None if place is None else await stack.enter_async_context(membership(place))
+        stream = None if place is None else SharedStream(place.tally)
+        metrics, access_log = Metrics(version("s3o-proxy"), processes=1 if place is None else place.of), AccessLog(stream)
+        config = LiveConfig(source, metrics, None if member is None else await served_by(member))
+        logs = start_logs(stream)
         stack.callback(logs.stop)
         stack.callback(access_log.flush)
         _follow_logging(logs, config.current)
@@ -342,14 +329,35 @@ async def _serve(source: Source, listen_on: str, role: Role) -> int:
                 renew_tls(tls, snapshot)
             _follow_logging(logs, snapshot)
 
-        admin = admin_routes(proxy, lambda: config.look(adopt), proxy.desk, os.environ.get(ADMIN_TOKEN, ""))
-        site = make_site(readiness, metrics.render, admin)
+        async def status() -> Status:
+            return await status_of(proxy)
+
+        async def reload() -> Status:
+            await config.look(adopt)
+            return await status()
+
+        own = Voice(readiness.reason, metrics.answer, status, reload)
+        together = None if member is None else Together(member, own, metrics, config)
+        voice = own if together is None else together.voice()
+        admin = admin_routes(voice.status, voice.reload, proxy.desk, os.environ.get(ADMIN_TOKEN, ""))
+        site = make_site(voice.reason, voice.render, admin)
         endpoint = Endpoint(proxy, site, metrics, access_log, proxy.instance, serves_s3=role.serves_s3)
-        server = Server(endpoint, readiness, tls)
-        listener = stack.enter_context(listen(host.strip("[]"), int(port)))
+        server = Server(endpoint, readiness, tls, None if place is None else Tally(place.tally, place.number))
+        beside = [proxy.run_workers(), config.watch(adopt)]
+        if together is not None:
+            beside.append(_stay(together, server))
+        listener = stack.enter_context(listen(listen_on) if place is None else place.open_listener())
         tune_garbage()
-        await _until_stopped(server, listener, [proxy.run_workers(), config.watch(adopt)])
+        await _until_stopped(server, listener, beside)
     return 0
+
+
+async def _stay(together: Together, server: Server) -> None:
+    """One of several processes: the others may ask us, until the parent of all is gone."""
+    await together.join()
+    await together.member.until_orphaned()
+    log.warning("the parent process is gone")
+    server.stop()
 
 
 async def _until_stopped(server: Server, listener: socket, beside: Sequence[Coroutine[Any, Any, None]]) -> None:

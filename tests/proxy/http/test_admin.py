@@ -16,7 +16,7 @@ from tests.support.edge import WireClient, connected, serving
 from s3o_crds.compiled import BackendConfig, BucketConfig, FleetConfig, ServerConfig
 from s3o_proxy.config.snapshot import Snapshot, take_snapshot
 from s3o_proxy.domain.model import BucketUsage, Usage
-from s3o_proxy.http.admin import admin_routes
+from s3o_proxy.http.admin import Status, admin_routes, status_of
 from s3o_proxy.workers.check_backends import Check
 
 ADMIN = "admin-token"
@@ -60,8 +60,9 @@ class Process:
         await asyncio.sleep(60 if self.hangs else 0)
         return ["the database is away"]
 
-    async def look(self) -> None:
+    async def reload(self) -> Status:
         self.snapshot, self.config_refusal = snapshot_of(2), ()
+        return await status_of(self)
 
 
 class NoDesk:
@@ -76,7 +77,7 @@ async def administered(
     token: str = ADMIN, application: Dictionary | None = None, process: Process | None = None
 ) -> AsyncIterator[WireClient]:
     process = process or Process()
-    edge = DictionaryEdge(application or Dictionary(), admin_routes(process, process.look, NoDesk(), token))
+    edge = DictionaryEdge(application or Dictionary(), admin_routes(lambda: status_of(process), process.reload, NoDesk(), token))
     async with serving(edge.endpoint, None, edge.readiness) as served, connected(served.port) as client:
         yield client
 

@@ -20,7 +20,8 @@ from s3o_crds.compiled import FleetConfig, ServerConfig, TLSConfig
 from s3o_proxy.config.snapshot import Credential, Snapshot, take_snapshot
 from s3o_proxy.domain.model import Digests
 from s3o_proxy.http.exchange import Exchange
-from s3o_proxy.http.server import listen, make_tls, renew_tls
+from s3o_proxy.http.listen import listen
+from s3o_proxy.http.server import make_tls, renew_tls
 from s3o_proxy.s3 import operation as ops
 from s3o_proxy.s3.body import Body
 
@@ -142,12 +143,12 @@ async def test_readiness_says_no_before_the_listener_closes() -> None:
 
 
 async def test_an_address_that_is_taken_is_an_error_of_the_system() -> None:
-    with listen("127.0.0.1", 0) as first, pytest.raises(OSError, match="in use"):
-        listen("127.0.0.1", first.getsockname()[1])
+    with listen("127.0.0.1:0") as first, pytest.raises(OSError, match="in use"):
+        listen(f"127.0.0.1:{first.getsockname()[1]}")
 
 
 async def test_ipv6_addresses_are_listened_on() -> None:
-    with listen("::1", 0) as listener:
+    with listen("[::1]:0") as listener:
         assert listener.family is socket.AF_INET6
 
 

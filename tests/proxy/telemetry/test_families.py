@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from s3o_proxy.telemetry.families import Counter, Gauge, Histogram
+from s3o_proxy.telemetry.families import Across, Counter, Gauge, Histogram
 
 
 class One(Collector):
@@ -35,7 +35,7 @@ def test_a_counter_without_labels_is_there_from_the_start_and_one_with_labels_wh
 
 
 def test_a_gauge_goes_up_and_down_is_set_and_forgets_what_it_is_not_told_again() -> None:
-    gauge = Gauge("level", "h", ("a",))
+    gauge = Gauge("level", "h", ("a",), across=Across.SUM)
     gauge.add(("x",), 5)
     gauge.add(("x",), -2)
     gauge.set(7, ("y",))

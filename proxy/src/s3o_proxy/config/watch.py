@@ -58,12 +58,15 @@ class LiveConfig:
     `refusal`: why the change that was seen last is not served, one sentence each; empty when it is.
     """
 
-    def __init__(self, source: Source, meter: ConfigMeter) -> None:
-        """Reads `source` for the first time. Raises ConfigError: a program that has nothing to serve does not start."""
+    def __init__(self, source: Source, meter: ConfigMeter, previous: FleetConfig | None = None) -> None:
+        """Reads `source` for the first time. Raises ConfigError: a program that has nothing to serve does not start.
+
+        `previous`: what others serve of the same source, so that generations are counted on.
+        """
         self._source, self._meter = source, meter
         self._looking = asyncio.Lock()
         self._seen = self._signature()
-        loaded = source.load()
+        loaded = source.load(previous)
         self.current: Snapshot = loaded.snapshot
         self.refusal: tuple[str, ...] = ()
         for line in loaded.ignored:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from hmac import compare_digest
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -69,20 +69,23 @@ class Administered(Protocol):
         ...
 
 
-def admin_routes(administered: Administered, reload: Callable[[], Awaitable[None]], desk: Desk, token: str) -> list[Route]:
-    """`reload` looks at the configuration now. Without a `token` there are no routes: nobody could prove to be allowed."""
+Status = dict[str, Any]
+Ask = Callable[[], Awaitable[Status]]
+
+
+def admin_routes(status: Ask, reload: Ask, desk: Desk, token: str) -> list[Route]:
+    """`reload` looks at the configuration first. Without a `token` there are no routes: nobody could prove to be allowed."""
     if not token:
         return []
 
-    async def status(_: Request) -> Response:
-        return JSONResponse(await _status(administered))
+    async def tell(_: Request) -> Response:
+        return JSONResponse(await status())
 
     async def look(_: Request) -> Response:
-        await reload()
-        return JSONResponse(await _status(administered))
+        return JSONResponse(await reload())
 
     return [
-        Route("/admin/api/status", _guarded(status, token), methods=["GET"]),
+        Route("/admin/api/status", _guarded(tell, token), methods=["GET"]),
         Route("/admin/api/reload", _guarded(look, token), methods=["POST"]),
         *operation_routes(desk, lambda answer: _guarded(answer, token)),
     ]
@@ -100,7 +103,7 @@ def _guarded(answer: Answer, token: str) -> Answer:
     return guarded
 
 
-async def _status(administered: Administered) -> dict[str, object]:
+async def status_of(administered: Administered) -> Status:
     snapshot, usage, checks, counts = administered.snapshot, administered.usage, administered.checks, administered.bucket_usage
     return {
         "instance": administered.instance,

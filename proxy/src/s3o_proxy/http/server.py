@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from s3o_proxy.config.certificates import load_key_pair
 from s3o_proxy.config.snapshot import Snapshot
+from s3o_proxy.http.accept import Acceptor, Tally
 from s3o_proxy.http.health import Readiness
 from s3o_proxy.http.protocol import Edge, S3Protocol
 
@@ -29,11 +30,13 @@ _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 class Server(uvicorn.Server):
     """`await serve(sockets=[…])` until `stop()`; signals are the caller's business. A second `stop()` waits for nobody."""
 
-    def __init__(self, edge: Edge, readiness: Readiness, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, edge: Edge, readiness: Readiness, tls: ssl.SSLContext | None = None, tally: Tally | None = None) -> None:
+        """`tally`: where other processes share the listening socket."""
+        protocol = _bind(edge) if tally is None else _bind_counted(edge, tally)
         super().__init__(
             uvicorn.Config(
                 _no_asgi,
-                http=_bind(edge),
+                http=protocol,
                 loop="none",
                 lifespan="off",
                 ws="none",
@@ -45,7 +48,7 @@ class Server(uvicorn.Server):
                 ssl_context_factory=None if tls is None else lambda _config, _default: tls,
             )
         )
-        self._edge, self._readiness = edge, readiness
+        self._edge, self._readiness, self._tls, self._tally, self._protocol = edge, readiness, tls, tally, protocol
         self._stopped, self._hurried = asyncio.Event(), asyncio.Event()
 
     def stop(self) -> None:
@@ -54,6 +57,18 @@ class Server(uvicorn.Server):
             self._hurried.set()
         self.should_exit = True
         self._stopped.set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._tally is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        for listener in sockets or ():
+            # uvicorn asks a server to close, and waits until it has: no more.
+            self.servers.append(Acceptor(listener, self._make_protocol, self._tls, self._tally))  # type: ignore[arg-type]  # it is no asyncio.Server
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        return self._protocol(server_state=self.server_state)
 
     async def main_loop(self) -> None:
         await self._stopped.wait()
@@ -81,12 +96,6 @@ class Server(uvicorn.Server):
         yield
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises OSError where the address is taken or not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=2048)
-
-
 def make_tls(snapshot: Snapshot) -> ssl.SSLContext | None:
     """The context that spec.server.tls describes, or None for plain HTTP. Raises ssl.SSLError."""
     if snapshot.server.tls is None:
@@ -106,6 +115,16 @@ def renew_tls(context: ssl.SSLContext, snapshot: Snapshot) -> None:
 
 def _bind(edge: Edge) -> type[S3Protocol]:
     return type("BoundS3Protocol", (S3Protocol,), {"edge": edge})
+
+
+def _bind_counted(edge: Edge, tally: Tally) -> type[S3Protocol]:
+    class CountedS3Protocol(S3Protocol):
+        def connection_lost(self, error: Exception | None) -> None:
+            super().connection_lost(error)
+            tally.left()
+
+    CountedS3Protocol.edge = edge
+    return CountedS3Protocol
 
 
 async def _no_asgi(_scope: Scope, _receive: Receive, _send: Send) -> None:

@@ -7,7 +7,7 @@ rule is the same, but for a bearer token, which S3 does not know: with a proof o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,10 +19,12 @@ from starlette.types import ASGIApp, Message, Scope
 
 from s3o_proxy.http.exchange import Exchange
 from s3o_proxy.http.head import Head
-from s3o_proxy.http.health import Readiness
 from s3o_proxy.http.status import status_line
 
-Render = Callable[[str], tuple[bytes, str]]
+Reason = Callable[[], Awaitable[str]]
+"""Why nobody should send requests here now; empty when all is well."""
+
+Render = Callable[[str], Awaitable[tuple[bytes, str]]]
 """The metrics and their content type, for what an Accept header asks."""
 
 _PATHS = frozenset({b"/health", b"/health/ready", b"/metrics"})
@@ -45,16 +47,16 @@ def _is_bearer(name: bytes, value: bytes) -> bool:
     return name == b"authorization" and value[:7].lower() == b"bearer "
 
 
-def make_site(readiness: Readiness, render_metrics: Render, admin: Sequence[Route] = ()) -> Starlette:
+def make_site(why_not_ready: Reason, render_metrics: Render, admin: Sequence[Route] = ()) -> Starlette:
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
     async def ready(_: Request) -> Response:
-        reason = await readiness.reason()
+        reason = await why_not_ready()
         return JSONResponse({"status": "not ready", "reason": reason}, 503) if reason else JSONResponse({"status": "ready"})
 
     async def metrics(request: Request) -> Response:
-        body, content_type = render_metrics(request.headers.get("accept", ""))
+        body, content_type = await render_metrics(request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type})
 
     return Starlette(routes=[Route("/health", health), Route("/health/ready", ready), Route("/metrics", metrics), *admin])

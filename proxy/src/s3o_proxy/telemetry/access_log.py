@@ -11,12 +11,12 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from typing import IO
 
 import orjson
 
 from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.telemetry.logs import timestamp
+from s3o_proxy.telemetry.stream import Sink
 
 _FLUSH_AFTER_S = 0.2
 _BATCH_LINES = 500
@@ -46,7 +46,7 @@ class Access:
 class AccessLog:
     """`flush` before the process ends; a running event loop does it otherwise."""
 
-    def __init__(self, stream: IO[bytes] | None = None, clock_s: Callable[[], float] = time.time) -> None:
+    def __init__(self, stream: Sink | None = None, clock_s: Callable[[], float] = time.time) -> None:
         self._stream = stream if stream is not None else sys.stderr.buffer
         self._clock_s = clock_s
         self._waiting: list[tuple[float, Access]] = []

@@ -8,12 +8,23 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from enum import Enum, auto
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
 Labels = tuple[str, ...]
+
+
+class Across(Enum):
+    """What a gauge is where several processes answer one scrape."""
+
+    SUM = auto()
+    MOST = auto()
+    LEAST = auto()
+    OWN = auto()
+    """All of them see the same: what the process that answers saw."""
 
 
 class Counter:
@@ -34,8 +45,8 @@ class Counter:
 
 
 class Gauge:
-    def __init__(self, name: str, help_text: str, labels: Sequence[str] = ()) -> None:
-        self.name, self._help, self.labels = name, help_text, tuple(labels)
+    def __init__(self, name: str, help_text: str, labels: Sequence[str] = (), *, across: Across) -> None:
+        self.name, self._help, self.labels, self.across = name, help_text, tuple(labels), across
         self._values: dict[Labels, float] = {} if labels else {(): 0}
 
     def add(self, labels: Labels = (), amount: float = 1) -> None:

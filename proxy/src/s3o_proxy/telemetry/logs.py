@@ -11,11 +11,11 @@ import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import IO
 
 import orjson
 
 from s3o_proxy.telemetry.redaction import Redaction
+from s3o_proxy.telemetry.stream import Sink
 
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 
@@ -26,7 +26,7 @@ _CHATTY = ("aiobotocore", "botocore", "asyncio", "uvicorn", "uvicorn.error", "uv
 class Logs:
     """Made once, by `start_logs`."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: Sink) -> None:
         self.redaction = Redaction()
         self._handler = _JsonHandler(stream, self.redaction)
         root = logging.getLogger()
@@ -55,13 +55,13 @@ class Logs:
             logging.getLogger(name).setLevel(logging.NOTSET)
 
 
-def start_logs(stream: IO[bytes] | None = None) -> Logs:
+def start_logs(stream: Sink | None = None) -> Logs:
     """Route everything that is logged in this process through one JSON handler."""
     return Logs(stream if stream is not None else sys.stderr.buffer)
 
 
 class _JsonHandler(logging.Handler):
-    def __init__(self, stream: IO[bytes], redaction: Redaction) -> None:
+    def __init__(self, stream: Sink, redaction: Redaction) -> None:
         super().__init__()
         self._stream, self._redaction = stream, redaction
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -17,7 +17,8 @@ from prometheus_client.registry import Collector
 
 from s3o_proxy.domain.model import Usage
 from s3o_proxy.domain.operation import Operation
-from s3o_proxy.telemetry.families import Counter, Gauge, Histogram
+from s3o_proxy.telemetry.families import Across, Counter, Gauge, Histogram
+from s3o_proxy.telemetry.merge import Dump, dump, merged
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _BYTES = tuple(float(4**exponent) for exponent in range(5, 20))
@@ -26,6 +27,29 @@ _BYTES = tuple(float(4**exponent) for exponent in range(5, 20))
 # A client may send any word as its method; only these become label values, so that nobody can grow the exposition.
 _METHODS = {method: (method,) for method in ("GET", "PUT", "HEAD", "POST", "DELETE", "OPTIONS")}
 _OTHER_METHOD = ("other",)
+
+
+def _restarts() -> Counter:
+    return Counter("s3o_process_restarts", "Processes that died and were started again")
+
+
+def restarted() -> Dump:
+    """One restart, for the parent of several processes to add: it exposes nothing itself."""
+    restarts = _restarts()
+    restarts.add()
+    return dump([restarts.collect()])
+
+
+_ACROSS_PROCESSES = {"process_start_time_seconds": Across.LEAST}
+"""Of the gauges that prometheus-client adds; all others are summed."""
+
+
+class _Fixed(Collector):
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
 
 
 class BackendCall(Protocol):
@@ -52,7 +76,8 @@ class BackendCall(Protocol):
 
 
 class Metrics(Collector):
-    def __init__(self, version: str, clock_s: Callable[[], float] = time.time) -> None:
+    def __init__(self, version: str, clock_s: Callable[[], float] = time.time, processes: int = 1) -> None:
+        """`processes`: how many should answer one scrape."""
         self._clock_s = clock_s
         self._requests = Counter("s3o_requests", "HTTP requests answered", ("method", "status_code"))
         self._request_duration = Histogram(
@@ -60,7 +85,7 @@ class Metrics(Collector):
         )
         self._request_size = Histogram("s3o_request_size_bytes", "Bytes of request bodies, decoded", _BYTES, ("method",))
         self._response_size = Histogram("s3o_response_size_bytes", "Bytes of response bodies", _BYTES, ("method",))
-        self._inflight = Gauge("s3o_inflight_requests", "Requests being answered now", ("method",))
+        self._inflight = Gauge("s3o_inflight_requests", "Requests being answered now", ("method",), across=Across.SUM)
         self._admission_rejections = Counter("s3o_admission_rejections", "Requests refused because too many were in flight")
 
         self._backend_requests = Counter("s3o_backend_requests", "Calls to backends", ("operation", "backend", "status"))
@@ -70,36 +95,55 @@ class Metrics(Collector):
         self._backend_sent = Counter("s3o_backend_sent_bytes", "Bytes of bodies sent to backends", ("backend",))
         self._backend_received = Counter("s3o_backend_received_bytes", "Bytes of bodies received from backends", ("backend",))
 
-        self._used = Gauge("s3o_quota_bytes_used", "Bytes of live copies", ("backend",))
-        self._orphan = Gauge("s3o_quota_orphan_bytes", "Bytes waiting to be deleted", ("backend",))
-        self._reserved = Gauge("s3o_quota_bytes_reserved", "Bytes promised to writes in flight", ("backend",))
-        self._limit = Gauge("s3o_quota_bytes_limit", "The quota; absent where there is none", ("backend",))
+        self._used = Gauge("s3o_quota_bytes_used", "Bytes of live copies", ("backend",), across=Across.OWN)
+        self._orphan = Gauge("s3o_quota_orphan_bytes", "Bytes waiting to be deleted", ("backend",), across=Across.OWN)
+        self._reserved = Gauge("s3o_quota_bytes_reserved", "Bytes promised to writes in flight", ("backend",), across=Across.OWN)
+        self._limit = Gauge("s3o_quota_bytes_limit", "The quota; absent where there is none", ("backend",), across=Across.OWN)
         self._available = Gauge(
-            "s3o_quota_bytes_available", "Quota less used, orphan and reserved bytes; absent where there is no quota", ("backend",)
+            "s3o_quota_bytes_available",
+            "Quota less used, orphan and reserved bytes; absent where there is no quota",
+            ("backend",),
+            across=Across.OWN,
         )
-        self._objects = Gauge("s3o_objects_count", "Objects with a copy on the backend", ("backend",))
+        self._objects = Gauge("s3o_objects_count", "Objects with a copy on the backend", ("backend",), across=Across.OWN)
 
-        self._uploads = Gauge("s3o_active_multipart_uploads", "Multipart uploads in progress")
-        self._intents = Gauge("s3o_pending_intents", "Writes that reserved space and are not committed")
-        self._cleanup_depth = Gauge("s3o_cleanup_queue_depth", "Deletions of bytes still to do")
-        self._dlq_depth = Gauge("s3o_cleanup_dlq_depth", "Deletions given up; a person decides")
+        self._uploads = Gauge("s3o_active_multipart_uploads", "Multipart uploads in progress", across=Across.OWN)
+        self._intents = Gauge("s3o_pending_intents", "Writes that reserved space and are not committed", across=Across.OWN)
+        self._cleanup_depth = Gauge("s3o_cleanup_queue_depth", "Deletions of bytes still to do", across=Across.OWN)
+        self._dlq_depth = Gauge("s3o_cleanup_dlq_depth", "Deletions given up; a person decides", across=Across.OWN)
         self._cleanup_processed = Counter("s3o_cleanup_queue_processed", "Deletions tried, by outcome: success, retry", ("status",))
 
-        self._operations = Gauge("s3o_operations", "Operations at work, by state: Pending, Running, Stalled", ("kind", "target", "state"))
-        self._operation_objects = Gauge("s3o_operation_remaining_objects", "What an operation has left to do", ("kind", "target"))
-        self._operation_bytes = Gauge("s3o_operation_remaining_bytes", "The bytes of those", ("kind", "target"))
+        self._operations = Gauge(
+            "s3o_operations", "Operations at work, by state: Pending, Running, Stalled", ("kind", "target", "state"), across=Across.MOST
+        )
+        self._operation_objects = Gauge(
+            "s3o_operation_remaining_objects", "What an operation has left to do", ("kind", "target"), across=Across.MOST
+        )
+        self._operation_bytes = Gauge("s3o_operation_remaining_bytes", "The bytes of those", ("kind", "target"), across=Across.MOST)
         self._moved_objects = Counter("s3o_moved_objects", "Copies moved by drains and rebalances", ("source", "target"))
         self._moved_bytes = Counter("s3o_moved_bytes", "Bytes of copies moved by drains and rebalances", ("source", "target"))
 
         self._worker_runs = Counter("s3o_worker_runs", "Runs of background workers, by outcome: success, failure", ("worker", "status"))
         self._worker_items = Counter("s3o_worker_items", "What workers worked on, by outcome: done, failed", ("worker", "status"))
-        self._worker_success = Gauge("s3o_worker_last_success_timestamp_seconds", "When the worker last succeeded (Unix time)", ("worker",))
-        self._worker_failures = Gauge("s3o_worker_consecutive_failures", "Failed runs since the last success", ("worker",))
+        self._worker_success = Gauge(
+            "s3o_worker_last_success_timestamp_seconds", "When the worker last succeeded (Unix time)", ("worker",), across=Across.LEAST
+        )
+        self._worker_failures = Gauge(
+            "s3o_worker_consecutive_failures", "Failed runs since the last success", ("worker",), across=Across.MOST
+        )
 
-        self._generation = Gauge("s3o_config_generation", "Generation of the configuration being served")
+        self._generation = Gauge("s3o_config_generation", "Generation of the configuration being served", across=Across.LEAST)
         self._refusals = Counter("s3o_config_refusals", "Changes of the configuration that were refused")
-        self._build = Gauge("s3o_build_info", "Always 1; the labels say which build this is", ("version", "python_version"))
+        self._build = Gauge(
+            "s3o_build_info", "Always 1; the labels say which build this is", ("version", "python_version"), across=Across.MOST
+        )
         self._build.set(1, (version, platform.python_version()))
+
+        self._processes = Gauge("s3o_processes", "Processes that answered this scrape", across=Across.SUM)
+        self._processes.set(1)
+        self._wanted = Gauge("s3o_processes_wanted", "Processes that should answer it", across=Across.MOST)
+        self._wanted.set(processes)
+        self._restarts = _restarts()
 
         self._families = [family for family in vars(self).values() if isinstance(family, Counter | Gauge | Histogram)]
         self.registry = CollectorRegistry()
@@ -119,6 +163,28 @@ class Metrics(Collector):
         """The exposition and its content type, in the format that the scraper's Accept header asks for."""
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type
+
+    async def answer(self, accept: str) -> tuple[bytes, str]:
+        """`render`, for whoever may have to wait."""
+        return self.render(accept)
+
+    # --- several processes -------------------------------------------------------------------------------------------
+
+    def dump(self) -> Dump:
+        """What this process exposes, for another one to merge."""
+        return dump(self.registry.collect())
+
+    def render_merged(self, others: Sequence[Dump], generation: int, accept: str = "") -> tuple[bytes, str]:
+        """As `render`, of this process and the others; they serve `generation`."""
+        across = {family.name: family.across for family in self._families if isinstance(family, Gauge)} | _ACROSS_PROCESSES
+        families = merged(self.dump(), others, across)
+        for family in families:
+            if family.name == self._generation.name:
+                family.samples = [sample._replace(value=generation) for sample in family.samples]
+        encode, content_type = choose_encoder(accept)
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Fixed(families))
+        return encode(registry), content_type
 
     # --- requests ----------------------------------------------------------------------------------------------------
 
