@@ -12,6 +12,7 @@ from tests.support.seaweedfs import Endpoint
 from tests.support.tcp import Handler, Peer, Server, serving
 
 from s3o_proxy.backends.wire.backend import WireBackend
+from s3o_proxy.backends.wire.failures import NotConnectedError
 from s3o_proxy.domain.errors import BackendRejected, BackendUnavailable, ClientDisconnected
 
 MIB = 1024 * 1024
@@ -57,6 +58,22 @@ async def test_a_new_connection_that_breaks_is_not_tried_again(verb: Verb) -> No
         with pytest.raises(BackendUnavailable):
             await verb(backend)
         assert server.connections == 1
+
+
+async def test_what_was_sent_once_and_cannot_be_asked_again_may_have_happened(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nobody(*_: object) -> None:
+        raise NotConnectedError("nobody listens any more")
+
+    async with at(dying(1)) as (server, backend):
+        await backend.delete("key")
+        monkeypatch.setattr(backend._pool, "_dial", nobody)
+        with pytest.raises(BackendUnavailable) as failed:
+            await backend.delete("key")
+        assert failed.value.ambiguous
+        await server.finished()
+        with pytest.raises(BackendUnavailable) as failed:
+            await backend.delete("key")
+        assert not failed.value.ambiguous, "this one was never sent"
 
 
 async def test_an_answer_that_has_begun_is_not_asked_for_again() -> None:

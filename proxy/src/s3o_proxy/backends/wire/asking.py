@@ -43,18 +43,21 @@ class Asking:
     async def ask(self, method: str, key: str, *, headers: Headers = (), changes: bool = False) -> Answer:
         """Ask what may be asked again. The answer is one of success, its body is yet to be read."""
         request = self._writer.head(method, key, self._no_payload, headers=headers)
-        sent = fresh = reused = False
+        broke: ConnectionBrokeError | None = None
+        reused = False
         while True:
             try:
-                connection = await self._pool.take(fresh=fresh)
+                connection = await self._pool.take(fresh=broke is not None)
                 reused = connection.reused
                 answer = await connection.ask(request, asks_for_head=method == "HEAD")
                 break
             except FAILURES as error:
-                sent = sent or not was_not_connected(error)
-                if fresh or not (reused and isinstance(error, ConnectionBrokeError) and error.unanswered):
-                    raise translate(error, self._name, may_have_happened=changes and sent) from error
-                fresh = True
+                if broke is None and reused and isinstance(error, ConnectionBrokeError) and error.unanswered:
+                    broke = error
+                    continue
+                # Where it cannot be asked again, what counts is the first time: then it may have arrived.
+                failed = broke if broke is not None and was_not_connected(error) else error
+                raise translate(failed, self._name, may_have_happened=changes) from error
         if answer.status >= 300:
             raise await self._refused(answer, may_have_happened=changes)
         return answer
