@@ -51,6 +51,8 @@ class Board:
     def __init__(self, life: Life) -> None:
         self.made: list[Call] = []
         self.struck: Call | None = None
+        self.failure: Failure | None = None
+        """How it failed."""
         self.unknown = False
         """The database's answer to a transaction was lost."""
         self.on_unknown: Callable[[], None] = lambda: None
@@ -92,7 +94,7 @@ class Board:
         if self._strike is None or self._strike[0] != len(self.made) or self._strike[1] not in call.failures:
             return None
         self.struck = call
-        failure = self._strike[1]
+        failure = self.failure = self._strike[1]
         if failure in ("away", "gone"):
             self._away.add(call.store)
         return failure

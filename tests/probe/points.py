@@ -1,7 +1,8 @@
 """All points of a story on one engine, found by telling it: nobody lists them.
 
-`S3O_POINTS=all` strikes every point with every blow that can hit there. Otherwise each point is struck once: one death of those that leave
-the same behind, one cancellation at each suspension, one failure of each call.
+`S3O_POINTS=all` strikes every point with every blow that can hit there, and lets both come after it: somebody who writes the same keys at
+once, and the client who asks again. Otherwise each point is struck once: one death of those that leave the same behind, one cancellation at
+each suspension, one failure of each call, and both ways in which the answer of a transaction may be lost.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
-from tests.probe.calls import Call
+from tests.probe.calls import OF_TRANSACTIONS, Call
 from tests.probe.databases import Database
 from tests.probe.lives import lives_are_stepped
 from tests.probe.tales import QUOTA_BYTES, Tale
-from tests.probe.trial import Blow, Told, Trial, look
+from tests.probe.trial import Blow, Intruder, Told, Trial, look
 from tests.probe.world import World, two_shelves
 
 from s3o_proxy import app
@@ -66,28 +67,37 @@ class Points:
             await self._world.keep()
             trial = Trial(self._world, self._tale, facts, before)
             plain = await trial.run(None)
-            for blow in [*self._at_suspensions(plain), *self._at_calls(plain.calls)]:
+            for what, nth in [*self._at_suspensions(plain), *self._at_calls(plain.calls)]:
                 # Two tasks may take turns in another order than the first time, and one call less be made: then nothing is hit.
-                self.hits[blow.what] += (await trial.run(blow)).hit
+                for intruder in self._intruders(what, nth):
+                    self.hits[what] += (await trial.run(Blow(what, nth, intruder))).hit
         await self._world.database.close()
 
     def __str__(self) -> str:
         return f"{self.hits.total()} points: " + ", ".join(f"{count} {what}" for what, count in self.hits.items())
 
-    def _at_suspensions(self, plain: Told) -> Iterator[Blow]:
-        every = range(1, plain.suspensions + 1)
-        yield from (Blow("die", nth) for nth in (every if EVERYTHING else _that_differ(plain.outside)))
-        yield from (Blow("cancel", nth) for nth in range(1, plain.own_suspensions + 1))
-        if EVERYTHING:
-            yield from (Blow("cancel for good", nth) for nth in range(1, plain.own_suspensions + 1))
-        if self._stands_still:
-            yield from (Blow("stand still", nth) for nth in (every if EVERYTHING else _that_differ(plain.outside, between=True)))
+    def _intruders(self, what: str, nth: int) -> Sequence[Intruder]:
+        every: tuple[Intruder, ...] = ("", "writes", "deletes")
+        if not self._tale.after:
+            return every[:1]
+        return every if EVERYTHING or what == "stand still" else (every[nth % 3],)
 
-    def _at_calls(self, calls: Sequence[Call]) -> Iterator[Blow]:
+    def _at_suspensions(self, plain: Told) -> Iterator[tuple[str, int]]:
+        every = range(1, plain.suspensions + 1)
+        yield from (("die", nth) for nth in (every if EVERYTHING else _that_differ(plain.outside)))
+        yield from (("cancel", nth) for nth in range(1, plain.own_suspensions + 1))
+        if EVERYTHING:
+            yield from (("cancel for good", nth) for nth in range(1, plain.own_suspensions + 1))
+        if self._stands_still:
+            yield from (("stand still", nth) for nth in (every if EVERYTHING else _that_differ(plain.outside, between=True)))
+
+    def _at_calls(self, calls: Sequence[Call]) -> Iterator[tuple[str, int]]:
         start = zlib.crc32(self._tale.name.encode())
         for nth, call in enumerate(calls, start=1):
             chosen = call.failures if EVERYTHING else call.failures[(start + nth) % len(call.failures) :][:1]
-            yield from (Blow(failure, nth) for failure in chosen)
+            if call.failures is OF_TRANSACTIONS and not EVERYTHING:
+                chosen = ("lost", "silent")
+            yield from ((failure, nth) for failure in chosen)
 
 
 def _that_differ(outside: Sequence[tuple[int, int]], *, between: bool = False) -> list[int]:

@@ -76,6 +76,8 @@ class Tale:
     after: Mapping[str, Content] = field(default_factory=dict)
     prepare: Callable[[Site], Awaitable[Facts]] = _nothing
     pardons: tuple[type[DomainError], ...] = ()
+    takes_effect_after: Callable[[Content], bool] = lambda _: True
+    """Whether it may still be done when somebody else wrote that to the key meanwhile."""
     finish: Callable[[Site, Facts], Awaitable[None]] = _done
     ready: Callable[[Site], Awaitable[None]] | None = None
     """What the process does before it is struck."""
@@ -278,8 +280,14 @@ TALES: tuple[Tale, ...] = (
     Tale("put", _put("key", NEW), {"key": NEW}),
     Tale("put nothing", _put("key", b""), {"key": b""}),
     Tale("overwrite", _put("key", NEW), {"key": NEW}, _an_old_one),
-    Tale("put if none match", _put("key", NEW, Conditions(if_none_match="*")), {"key": NEW}, pardons=(PreconditionFailed,)),
-    Tale("put if match", _put_where_it_is, {"key": NEW}, _an_old_one, (PreconditionFailed,)),
+    Tale(
+        "put if none match",
+        _put("key", NEW, Conditions(if_none_match="*")),
+        {"key": NEW},
+        pardons=(PreconditionFailed,),
+        takes_effect_after=lambda content: content is None,
+    ),
+    Tale("put if match", _put_where_it_is, {"key": NEW}, _an_old_one, (PreconditionFailed,), takes_effect_after=lambda _: False),
     Tale("delete", _delete, {"key": None}, _an_old_one),
     Tale("delete many", _delete_many, {"a": None, "c": None}, _three_keys),
     Tale("copy", _copy(), {"copy": OLD}, _an_old_one),
@@ -296,6 +304,7 @@ TALES: tuple[Tale, ...] = (
         {"film": OLD},
         _an_upload_with_a_part,
         (PreconditionFailed, NoSuchUpload),
+        takes_effect_after=lambda content: content is None,
     ),
     Tale("abort", _abort, prepare=_an_upload_with_a_part, pardons=(NoSuchUpload,)),
     Tale("ask for a drain", _ask_drain, prepare=_objects),

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from tests.probe.calls import Call
 from tests.probe.tales import FILM, Content, Facts, Tale, put
@@ -31,6 +31,7 @@ _PATIENCE_S = 20.0
 """A story that takes so long hangs."""
 
 BY_SUSPENSION = ("die", "cancel", "cancel for good", "stand still")
+Intruder = Literal["", "writes", "deletes"]
 State = dict[tuple[str, str], bytes]
 """Content by bucket and key."""
 
@@ -41,14 +42,11 @@ class Blow:
 
     what: str
     nth: int
+    intruder: Intruder = ""
+    """What somebody else does to the same keys before anything was repaired; where nobody does, the same is asked for again in the end."""
 
     def __str__(self) -> str:
-        return f"{self.what} at {self.nth}"
-
-    @property
-    def intrudes(self) -> bool:
-        """Somebody else writes the same keys before anything was repaired; else the same is asked for again in the end."""
-        return self.nth % 2 == 1
+        return f"{self.what} at {self.nth}" + (f", somebody else {self.intruder}" if self.intruder else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +115,8 @@ class Trial:
             self._world.move_clocks(LEASE_MS)
             await other.become_sure()
             await other.round()
-            if blow is not None and blow.intrudes:
-                intruded = await self._intrude(other)
+            if blow is not None and blow.intruder:
+                intruded = await self._intrude(other, blow.intruder)
             site.life.go_on()
         outcome = Outcome()
         if not site.life.is_over:
@@ -126,10 +124,7 @@ class Trial:
         hit = site.life.struck.done() or site.board.struck is not None
         site.board.mend()
         site.life.spare()
-        if self._tale.name != "worker clean_up":
-            for stored in unknown:
-                assert stored <= self._world.stored(), f"deleted on an unknown outcome: {stored - self._world.stored()} (I8)"
-
+        await self._nothing_was_deleted(site, unknown)
         if not site.life.is_over:
             await site.work("clean_up")  # The story woke it.
         await site.board.land()
@@ -139,7 +134,8 @@ class Trial:
             assert outcome.acknowledged == self._tale.after.keys() or not self._tale.settles_at_once
         allowed = self._allowed(outcome)
         for key, content in intruded.items():
-            allowed[key] = allowed[key] - {self._before.get((BUCKET, key))} | {content}
+            later = allowed[key] - {self._before.get((BUCKET, key))} if self._tale.takes_effect_after(content) else set()
+            allowed[key] = later | {content}
         await self._go_on(site, other, allowed, blow)
         return Told(hit, site.life.suspensions, site.life.own_suspensions, site.life.seen, site.board.made)
 
@@ -147,14 +143,14 @@ class Trial:
         lives = [each for each in (site, other) if each is not None and not each.life.is_over] or [await self._open()]
         seen = await look(lives[0])
         self._hold(seen, allowed, "at once")
-        if blow is not None and blow.intrudes and other is None and self._tale.after:
-            intruded = await self._intrude(lives[0])
+        if blow is not None and blow.intruder and other is None and self._tale.after:
+            intruded = await self._intrude(lives[0], blow.intruder)
             seen = {at: content for at, content in seen.items() if at[0] != BUCKET or at[1] not in intruded}
             seen |= {(BUCKET, key): content for key, content in intruded.items() if content is not None}
         await self._settle(lives)
         if self._tale.settles_at_once:
             assert await look(lives[0]) == seen, "what clients read changed by repair"
-        if blow is None or not blow.intrudes:
+        if blow is None or not blow.intruder:
             await self._repeat(lives)
         await self._tale.finish(lives[0], self._facts)
         self._world.move_clocks(STALE_MS)
@@ -179,12 +175,12 @@ class Trial:
         found_others = {at: content for at, content in seen.items() if at[0] != BUCKET or at[1] not in allowed}
         assert found_others == others, f"{when} the other keys are {found_others}, they were {others} (I1)"
 
-    async def _intrude(self, site: Site) -> dict[str, Content]:
-        """Somebody else deletes a key of the story and writes the next, and is told so."""
+    async def _intrude(self, site: Site, does: Intruder) -> dict[str, Content]:
+        """It is done to the first key of the story, the opposite to the next, and so on; and somebody is told so."""
         left: dict[str, Content] = {}
-        for number, key in enumerate(self._tale.after, start=len(self._tale.name)):
-            left[key] = FILM * 2 if number % 2 else None
-            if left[key] is None:
+        for number, key in enumerate(self._tale.after, start=does == "deletes"):
+            left[key] = None if number % 2 else FILM * 2
+            if number % 2:
                 await site.perform(DeleteObject(BUCKET, key))
             else:
                 await put(site, key, FILM * 2)
@@ -240,6 +236,17 @@ class Trial:
             return True
         active = await site.metadata.active_operations()
         return any(each.reason != "WaitingForUploads" for each in active)
+
+    async def _nothing_was_deleted(self, site: Site, unknown: list[set[tuple[str, str]]]) -> None:
+        """`unknown`: what lay on the backends when the answer of a transaction was lost (I8)."""
+        if self._tale.name == "worker clean_up":
+            return  # It had deleted before it asked.
+        for stored in unknown:
+            assert stored <= self._world.stored(), f"deleted on an unknown outcome: {stored - self._world.stored()} (I8)"
+        call = site.board.struck
+        if site.board.failure == "silent" and call is not None and call.what in ("commit_write", "commit_move", "commit_part"):
+            depths = await (await self._world.database.observe()).queue_depths()
+            assert depths["intents"], "the intent of a commit of unknown outcome is gone before the reaper looked (I8)"
 
     async def _agree(self, when: str) -> None:
         differences = await self._world.differences()

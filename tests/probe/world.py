@@ -102,7 +102,14 @@ class World:
         backends: dict[str, Backend] = dict(self.shelves)
         if self.open_backend is not None:
             backends = {each.name: await self.open_backend(each.name) for each in self.configs}
-        return [str(difference) async for difference in audit(await self.database.observe(), backends, quotas)]
+        observer = await self.database.observe()
+        found = [str(difference) async for difference in audit(observer, backends, quotas)]
+        usage = await observer.usage()
+        for name, shelf in self.shelves.items():
+            there, counted = _bytes_on(shelf), usage[name].held_bytes
+            if there > counted:
+                found.append(f"{name}: with the parts of uploads {there} bytes are there, {counted} are counted")
+        return found
 
     def stored(self) -> set[tuple[str, str]]:
         """Backend and storage key of all bytes on the shelves."""
@@ -212,3 +219,8 @@ def two_shelves(quota_bytes: int | None) -> tuple[dict[str, MemoryBackend], tupl
 
 def _copied(uploads: Mapping[str, OpenUpload]) -> dict[str, OpenUpload]:
     return {upload_id: replace(upload, parts=dict(upload.parts)) for upload_id, upload in uploads.items()}
+
+
+def _bytes_on(shelf: MemoryBackend) -> int:
+    parts = (part for upload in shelf.uploads.values() for part in upload.parts.values())
+    return sum(len(each.content) for each in (*shelf.objects.values(), *parts))
