@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 import sys
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -33,7 +34,7 @@ _SMALL_PUTS_PER_SECOND, _LARGE_PUTS_PER_SECOND = 25_000, 200
 class Job:
     """One window.
 
-    `watch`: pids of the servers whose time is measured, by name; the memory is that of "server".
+    `watch`: pids of the servers whose time is measured, by name; the memory is that of "server". That of the clients is measured, too.
     `tag` makes the keys of PUTs new. Without it the case must be a PUT, and the objects that other cases read are stored, each once.
     `count`: of a DELETE, how many objects a PUT with the same tag has stored: each is deleted once, then the window ends.
     """
@@ -130,9 +131,10 @@ async def run(job: Job) -> Window:
         if play.failed:
             return Window(failed=play.failed, failures=play.failures)
     resident = Resident(job.watch["server"])
-    before = {name: snapshot(pid) for name, pid in job.watch.items()}
+    watch = job.watch | {"clients": os.getpid()}
+    before = {name: snapshot(pid) for name, pid in watch.items()}
     seconds = await _run(play, connections, job.seconds)
-    after = {name: snapshot(pid) for name, pid in job.watch.items()}
+    after = {name: snapshot(pid) for name, pid in watch.items()}
     latencies = sorted(play.latencies)
     if not latencies:
         return Window(failed=1, failures=["no request was answered"])
@@ -141,7 +143,7 @@ async def run(job: Job) -> Window:
         seconds=seconds,
         p50_seconds=latencies[len(latencies) // 2],
         p99_seconds=latencies[len(latencies) * 99 // 100],
-        cpu_ns={name: spent_ns(before[name], after[name]) for name in job.watch},
+        cpu_ns={name: spent_ns(before[name], after[name]) for name in watch},
         resident_bytes=resident.stop(),
         failed=play.failed,
         failures=play.failures,

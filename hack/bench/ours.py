@@ -28,14 +28,16 @@ _API_VERSION = "s3orchestrator.io/v1alpha1"
 
 
 @contextlib.contextmanager
-def proxy(scratch: Path, upstream_port: int, database_uri: str | None) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def proxy(scratch: Path, upstream_port: int, database_uri: str | None, processes: int = 1) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Yields its process and port. `database_uri` None: SQLite."""
     port, log, config = free_port(), scratch / "s3o.log", scratch / "config"
     config.mkdir()
     (config / "bench.yaml").write_text(yaml.safe_dump_all(_resources(scratch, upstream_port, database_uri), sort_keys=False))
     # The program beside this interpreter: the checkout's own, whatever else is on the PATH.
     program = Path(sys.executable).with_name("s3o")
-    with process("s3o", [str(program), "run", str(config), "--listen", f"127.0.0.1:{port}"], log, cwd=scratch) as server:
+    several = ["--processes", str(processes)] if processes > 1 else []
+    command = [str(program), "run", str(config), "--listen", f"127.0.0.1:{port}", *several]
+    with process("s3o", command, log, cwd=scratch) as server:
         until_ready("s3o", server, log, lambda: answers(port, "/health/ready"))
         yield server, port
 

@@ -18,7 +18,8 @@ if __name__ == "__main__":
 
 from hack.bench.cases import CASES, case_named
 from hack.bench.processes import CannotRunError, process, tail
-from hack.bench.rounds import WrongAnswerError, job_for, play, prepared, seed, sides_of
+from hack.bench.rounds import sides_of
+from hack.bench.turns import WrongAnswerError, job_for, play, prepared, seed
 
 _HZ = 400
 _SUFFIXES = {"flamegraph": ".svg", "speedscope": ".json", "raw": ".txt"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hack.bench.cases import GIB, MIB, Case
@@ -33,6 +33,8 @@ class Figures:
     p50_seconds: float
     p99_seconds: float
     resident_bytes: int
+    costs: Mapping[str, float]
+    """The unit of `server`, by the name of whoever was watched."""
 
 
 def figures(case: Case, windows: Sequence[Window]) -> Figures:
@@ -48,6 +50,7 @@ def figures(case: Case, windows: Sequence[Window]) -> Figures:
         per_second=statistics.median(window.operations / window.seconds for window in windows),
         p50_seconds=statistics.median(window.p50_seconds for window in windows),
         p99_seconds=statistics.median(window.p99_seconds for window in windows),
+        costs={name: statistics.median(each) for name, each in costs.items()},
         resident_bytes=max(window.resident_bytes for window in windows),
     )
 
@@ -92,12 +95,12 @@ def _resident(side: Figures | None) -> str:
     return f"{side.resident_bytes / MIB:.0f}" if side else _MISSING
 
 
-def table(rows: Sequence[tuple[str, ...]]) -> str:
+def table(rows: Sequence[tuple[str, ...]], columns: Sequence[str] = _COLUMNS) -> str:
     """Aligned text, also valid Markdown."""
-    lines = [_COLUMNS, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_COLUMNS))]
+    lines = [tuple(columns), *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(columns))]
     rule = "|".join(["", *("-" * (width + 1) + (":" if column else "-") for column, width in enumerate(widths)), ""])
-    text = ["| " + " | ".join(_cell(line, column, widths) for column in range(len(_COLUMNS))) + " |" for line in lines]
+    text = ["| " + " | ".join(_cell(line, column, widths) for column in range(len(columns))) + " |" for line in lines]
     return "\n".join([text[0], rule, *text[1:]])
 
 

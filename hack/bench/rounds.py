@@ -4,42 +4,22 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hack.bench import ours, servers
+from hack.bench import ours, scaling, servers
 from hack.bench.accounting import pin
-from hack.bench.cases import CASES, Case
+from hack.bench.cases import CASES
 from hack.bench.flatness import measure
-from hack.bench.load import Job, Window
-from hack.bench.processes import CannotRunError, Interrupted, interrupt, process, tail
-from hack.bench.report import Figures, figures, row, table
+from hack.bench.processes import CannotRunError, Interrupted, interrupt
+from hack.bench.report import row, table
+from hack.bench.turns import MOST_SECONDS, Side, WrongAnswerError, seed, take_turns
 
 _PLAIN_BUCKET = "plain"
-_MOST_SECONDS = 60.0
-_LOAD_SECONDS = _MOST_SECONDS + 120.0
-_SEED_CONNECTIONS = 8
-
-
-class WrongAnswerError(Exception):
-    """A server gave an answer that no client must get: its speed is of no interest."""
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of the two servers that are compared. `watch`: see load.Job."""
-
-    name: str
-    port: int
-    bucket: str
-    watch: dict[str, int]
-    scratch: Path
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -47,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
     try:
-        _measure(options)
+        (scaling.measure if options.processes else _measure)(options)
     except CannotRunError as problem:
         print(f"bench: {problem}", file=sys.stderr)
         return 2
@@ -69,6 +49,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--connections", type=_at_least_one, default=32, help="requests in flight, of small operations (default 32)")
     parser.add_argument("--database", choices=("postgres", "sqlite"), help="default: postgres where it is installed")
     parser.add_argument("--without-flatness", action="store_true", help="leave out the pages of LIST over a million keys")
+    parser.add_argument("--processes", type=_numbers, help="compare so many processes on one port with each other, instead: 1,2")
     alone = parser.add_mutually_exclusive_group()
     alone.add_argument("--without-nginx", action="store_true", help="measure ours alone")
     alone.add_argument("--without-ours", action="store_true", help="measure nginx alone")
@@ -85,10 +66,14 @@ def _at_least_one(text: str) -> int:
     return number
 
 
+def _numbers(text: str) -> list[int]:
+    return [_at_least_one(number) for number in text.split(",")]
+
+
 def _positive(text: str) -> float:
     number = float(text)
-    if not 0 < number <= _MOST_SECONDS:
-        raise argparse.ArgumentTypeError(f"must be above 0 and at most {_MOST_SECONDS:.0f}")
+    if not 0 < number <= MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"must be above 0 and at most {MOST_SECONDS:.0f}")
     return number
 
 
@@ -99,7 +84,7 @@ def _measure(options: argparse.Namespace) -> None:
             seed(side, cases)
         rows = []
         for case in cases:
-            measured = _rounds(case, sides, options)
+            measured = take_turns(case, sides, options)
             rows.append(row(case, measured.get("ours"), measured.get("nginx")))
             print(f"{case.title}: measured", file=sys.stderr)
         print(table(rows))
@@ -137,56 +122,3 @@ def sides_of(options: argparse.Namespace, scratch: Path) -> Iterator[list[Side]]
             pin(side.watch["server"], measured)
         print(f"bench: database {database}, measured on core {cores[0]}, the rest on {sorted(others)}", file=sys.stderr)
         yield sides
-
-
-def seed(side: Side, cases: Sequence[Case]) -> None:
-    """Store what GET, HEAD and LIST read, through the server that is to read it."""
-    large = any(case.large and case.method == "GET" for case in cases)
-    small = any(not case.large and case.method != "PUT" for case in cases)
-    for name in ["put4k"] * small + ["put64m"] * large:
-        play(side, job_for(side, name, connections=_SEED_CONNECTIONS if name == "put4k" else 1, seconds=60.0))
-
-
-def _rounds(case: Case, sides: Sequence[Side], options: argparse.Namespace) -> dict[str, Figures]:
-    """The servers take turns, so that a noisy minute of the machine falls on both."""
-    windows: dict[str, list[Window]] = {side.name: [] for side in sides}
-    for number in range(options.rounds):
-        for side in sides:
-            job = job_for(side, case.name, connections=case.connections or options.connections, seconds=options.seconds)
-            windows[side.name].append(play(side, prepared(side, case, replace(job, tag=str(number)))))
-    return {name: figures(case, played) for name, played in windows.items()}
-
-
-def job_for(side: Side, case: str, *, connections: int, seconds: float) -> Job:
-    return Job(
-        case=case,
-        port=side.port,
-        bucket=side.bucket,
-        access_key_id=ours.ACCESS_KEY_ID,
-        secret_access_key=ours.SECRET_ACCESS_KEY,
-        region=ours.REGION,
-        connections=connections,
-        seconds=seconds,
-        warm_up_seconds=0.0,
-        watch=side.watch,
-    )
-
-
-def prepared(side: Side, case: Case, job: Job) -> Job:
-    """What a window needs before it. What a DELETE deletes is stored first, which warms the server up: each object can be deleted once."""
-    if case.method != "DELETE":
-        return replace(job, warm_up_seconds=min(0.5, job.seconds))
-    job = replace(job, tag=f"gone/{job.tag}")
-    return replace(job, count=play(side, replace(job, case="put4k")).operations)
-
-
-def play(side: Side, job: Job) -> Window:
-    """One window, in a process of its own. Raises WrongAnswerError when one answer was wrong."""
-    log = side.scratch / "clients.log"
-    with process("the clients", [sys.executable, "-m", "hack.bench.load", json.dumps(asdict(job))], log) as clients:
-        if clients.wait(_LOAD_SECONDS):
-            raise WrongAnswerError(f"{side.name}, {job.case}: the clients gave up:\n{tail(log)}")
-    window = Window(**json.loads(log.read_text()))
-    if window.failed:
-        raise WrongAnswerError(f"{side.name}, {job.case}: {window.failed} wrong answers, such as:\n" + "\n".join(window.failures))
-    return window

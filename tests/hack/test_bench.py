@@ -21,7 +21,7 @@ import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from hack.bench import accounting, flatness, stub
+from hack.bench import accounting, flatness, scaling, stub
 from hack.bench.cases import CASES, SMALL_BYTES, Case, case_named
 from hack.bench.load import Job, Window, run
 from hack.bench.payload import payload
@@ -229,6 +229,16 @@ def test_the_table_shows_medians_in_the_unit_of_each_case() -> None:
     assert len({len(line) for line in table(rows).splitlines()}) == 1
 
 
+def test_what_processes_carry_follows_from_the_time_of_an_operation_and_not_from_the_rate() -> None:
+    case = case_named("put4k")
+    parts = {"database": 80.0, "stub": 20.0, "clients": 30.0}
+    one, two = figures(case, _windows(case, [100.0], **parts)), figures(case, _windows(case, [125.0], **parts))
+    assert scaling.capacity(2, two.costs) / scaling.capacity(1, one.costs) == 1.6
+    row = scaling.row(case, 2, two, one, 1)
+    assert row[:7] == ("PUT 4 KiB", "2", "125.0", "0%", "80.0", "30.0", "20.0")
+    assert row[-2:] == ("16,000", "1.60")
+
+
 # --- the whole --------------------------------------------------------------------------------------------------------
 
 
@@ -248,6 +258,14 @@ def test_the_time_of_postgresql_is_counted_beside_ours() -> None:
     (row,) = _rows("--database", "postgres", "--only", "put4k")
 
     assert float(row["database"]) > 0
+
+
+def test_several_processes_are_compared_with_one() -> None:
+    one, two = _rows("--processes", "1,2", "--only", "put4k")
+
+    assert (one["processes"], two["processes"]) == ("1", "2")
+    assert one["times"] == "1.00"
+    assert 0 < float(two["stub"]) < float(two["CPU per op, µs"])
 
 
 def _rows(*options: str) -> list[dict[str, str]]:
