@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -61,6 +62,9 @@ class Board:
         self._life = life
         self._counts = False
         self._strike: tuple[int, Failure] | None = None
+        self.servers_are_real = False
+        """Who dies does not take back what is on its way to a server: it is waited for, as the clocks that are moved then do not."""
+        self._sent: set[asyncio.Future[Any]] = set()
         self._away: set[str] = set()
         self._late: list[Callable[[], Awaitable[object]]] = []
 
@@ -75,6 +79,8 @@ class Board:
 
     async def land(self) -> None:
         """What was on its way takes effect. What it then has nothing to act upon fails, and nobody hears of it."""
+        if self._sent:
+            await asyncio.wait(self._sent)
         late, self._late = self._late, []
         for act in late:
             try:
@@ -117,13 +123,24 @@ class Board:
         if failure in ("late", "silent"):
             self._heard_nothing(call)
             raise unknown
-        result = await self._take_effect(act)
+        result = await self._take_effect(self._sent_for_good(act) if self.servers_are_real and call.store != "database" else act)
         if failure is not None:
             self._heard_nothing(call)
         await asyncio.sleep(0)
         if failure is not None:
             raise unknown
         return result
+
+    def _sent_for_good(self, act: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
+        async def send() -> T:
+            return await act()
+
+        def begin() -> Awaitable[T]:
+            sent = asyncio.get_running_loop().create_task(send(), context=Context())
+            self._sent.add(sent)
+            return asyncio.shield(sent)
+
+        return begin
 
     async def _take_effect(self, act: Callable[[], Awaitable[T]]) -> T:
         self.outside = self.outside[0], self.outside[1] + 1

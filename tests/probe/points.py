@@ -59,13 +59,8 @@ class Points:
         self._world = World(database, shelves, configs)
 
     async def strike_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        with lives_are_stepped(), _clocks_of(self._world, monkeypatch):
-            site = await self._world.open(self._tale.max_put_bytes)
-            facts = await self._tale.prepare(site)
-            before = await look(site)
-            await site.close()
-            await self._world.keep()
-            trial = Trial(self._world, self._tale, facts, before)
+        with lives_are_stepped(), clocks_of(self._world, monkeypatch):
+            trial = await prepared(self._world, self._tale)
             plain = await trial.run(None)
             for what, nth in [*self._at_suspensions(plain), *self._at_calls(plain.calls)]:
                 # Two tasks may take turns in another order than the first time, and one call less be made: then nothing is hit.
@@ -84,12 +79,12 @@ class Points:
 
     def _at_suspensions(self, plain: Told) -> Iterator[tuple[str, int]]:
         every = range(1, plain.suspensions + 1)
-        yield from (("die", nth) for nth in (every if EVERYTHING else _that_differ(plain.outside)))
+        yield from (("die", nth) for nth in (every if EVERYTHING else that_differ(plain.outside)))
         yield from (("cancel", nth) for nth in range(1, plain.own_suspensions + 1))
         if EVERYTHING:
             yield from (("cancel for good", nth) for nth in range(1, plain.own_suspensions + 1))
         if self._stands_still:
-            yield from (("stand still", nth) for nth in (every if EVERYTHING else _that_differ(plain.outside, between=True)))
+            yield from (("stand still", nth) for nth in (every if EVERYTHING else that_differ(plain.outside, between=True)))
 
     def _at_calls(self, calls: Sequence[Call]) -> Iterator[tuple[str, int]]:
         start = zlib.crc32(self._tale.name.encode())
@@ -100,7 +95,17 @@ class Points:
             yield from ((failure, nth) for failure in chosen)
 
 
-def _that_differ(outside: Sequence[tuple[int, int]], *, between: bool = False) -> list[int]:
+async def prepared(world: World, tale: Tale) -> Trial:
+    """The world is as the story finds it, and can be put back to that."""
+    site = await world.open(tale.max_put_bytes)
+    facts = await tale.prepare(site)
+    before = await look(site)
+    await site.close()
+    await world.keep()
+    return Trial(world, tale, facts, before)
+
+
+def that_differ(outside: Sequence[tuple[int, int]], *, between: bool = False) -> list[int]:
     """The first suspension of each stretch over which the outside stays the same, and the last of those in which something is just taking
     effect. `between`: those alone in which nothing is."""
     chosen = []
@@ -113,7 +118,7 @@ def _that_differ(outside: Sequence[tuple[int, int]], *, between: bool = False) -
 
 
 @contextmanager
-def _clocks_of(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def clocks_of(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
         patch.setattr(app, "now_ms", lambda: world.now_ms)
         patch.setattr(app, "ticks_ms", lambda: world.ticks_ms)

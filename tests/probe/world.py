@@ -48,8 +48,8 @@ class World:
     configs: tuple[BackendConfig, ...]
     now_ms: int = START_MS
     ticks_ms: int = 0
-    open_backend: Callable[[str], Awaitable[Backend]] | None = None
-    """Where the backends are no shelves."""
+    real: dict[str, Backend] = field(default_factory=dict)
+    """Where the backends are no shelves; they are not put back to what they were."""
     _kept: dict[str, tuple[dict[str, Any], dict[str, OpenUpload]]] = field(default_factory=dict)
     _kept_ms: tuple[int, int] = (0, 0)
 
@@ -61,6 +61,10 @@ class World:
             buckets=(BucketConfig(name=BUCKET, max_multipart_uploads=5), BucketConfig(name=OTHER_BUCKET)),
         )
 
+    @property
+    def backends(self) -> dict[str, Backend]:
+        return {**self.shelves, **self.real}
+
     def move_clocks(self, by_ms: int) -> None:
         self.now_ms += by_ms
         self.ticks_ms += by_ms
@@ -69,12 +73,12 @@ class World:
         """Another process, begun as a real one. `max_put_bytes`: what it takes for the most that one PUT may have."""
         life = Life()
         board = Board(life)
+        board.servers_are_real = bool(self.real)
         opened = await self.database.open()
         metadata = Ledger(WiredEngine(opened.engine, board))
 
         async def open_backend(config: BackendConfig, _secrets: Mapping[str, str]) -> Backend:
-            inner = self.shelves[config.name] if self.open_backend is None else await self.open_backend(config.name)
-            return WiredBackend(inner, board)
+            return WiredBackend(self.backends[config.name], board)
 
         backends = Backends(lambda _: None, open_backend)
         proxy = app.Proxy(LiveConfig(_Given(self.config), _METRICS), metadata, backends, _METRICS)
@@ -99,11 +103,8 @@ class World:
     async def differences(self) -> list[str]:
         """What the audit finds, now. Nobody is at work."""
         quotas = {each.name: each.quota_bytes for each in self.configs}
-        backends: dict[str, Backend] = dict(self.shelves)
-        if self.open_backend is not None:
-            backends = {each.name: await self.open_backend(each.name) for each in self.configs}
         observer = await self.database.observe()
-        found = [str(difference) async for difference in audit(observer, backends, quotas)]
+        found = [str(difference) async for difference in audit(observer, self.backends, quotas)]
         usage = await observer.usage()
         for name, shelf in self.shelves.items():
             there, counted = _bytes_on(shelf), usage[name].held_bytes
