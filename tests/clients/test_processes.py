@@ -223,18 +223,6 @@ def intents(fleet: Fleet) -> int:
     return int(fleet.proxies[0].metric("s3o_pending_intents") or 0)
 
 
-def test_the_one_that_repairs_is_started_again_as_that(fleet: Fleet) -> None:
-    proxy, s3 = fleet.proxies[0], fleet.client()
-    s3.put_object(Bucket="photos", Key="deleted", Body=b"1")
-    assert len(fleet.stored("first", "deleted")) == 1
-    dead = members(proxy)[0]
-    dead.kill()
-    dead.wait(5)
-    s3.delete_object(Bucket="photos", Key="deleted")
-    wait_until(lambda: not fleet.stored("first", "deleted"), "nobody cleans up")
-    assert members(proxy)[0].pid != dead.pid
-
-
 def health(proxy: Proxy) -> int:
     try:
         return proxy.health()
@@ -260,23 +248,24 @@ def test_while_one_does_not_answer_nobody_says_that_all_serve_the_configuration(
         stuck.resume()
 
 
-async def test_what_a_dead_process_had_begun_is_settled(fleet: Fleet, uri: str) -> None:
-    alive = [f"instance/{one['instance']}" for one in ask(fleet.proxies[0], "/admin/api/status")["processes"]]
-    connection = await asyncpg.connect(uri)
-    try:  # As if the half minute were over for which others take the dead for alive.
-        await connection.execute("UPDATE leases SET expires_ms = 0 WHERE name LIKE 'instance/%' AND name <> ALL($1)", alive)
-    finally:
-        await connection.close()
-    await asyncio.to_thread(wait_until, lambda: intents(fleet) == 0, "what was begun stays for ever", timeout_s=90)
-    assert await asyncio.to_thread(fleet.audit) == []
-
-
 # --- the end of all --------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def ending(launch: Launch, postgres: PostgresServer) -> Fleet:
     return launch(processes=2, database_uri=postgres.uri(postgres.create_database()))
+
+
+def test_the_one_that_repairs_is_started_again_as_that(ending: Fleet) -> None:
+    proxy, s3 = ending.proxies[0], ending.client()
+    s3.put_object(Bucket="photos", Key="deleted", Body=b"1")
+    assert len(ending.stored("first", "deleted")) == 1
+    dead = members(proxy)[0]
+    dead.kill()
+    dead.wait(5)
+    s3.delete_object(Bucket="photos", Key="deleted")
+    wait_until(lambda: not ending.stored("first", "deleted"), "nobody cleans up")
+    assert members(proxy)[0].pid != dead.pid
 
 
 @contextmanager
@@ -323,6 +312,18 @@ def test_nobody_survives_the_parent(ending: Fleet) -> None:
     _, alive = psutil.wait_procs(orphans, timeout=15)
     assert not alive
     assert nobody_listens(ending)
+
+
+async def test_what_a_dead_process_had_begun_is_settled(fleet: Fleet, uri: str) -> None:
+    """Told at the end of all, for half a minute must pass before anybody is taken for dead."""
+    alive = [f"instance/{one['instance']}" for one in ask(fleet.proxies[0], "/admin/api/status")["processes"]]
+    connection = await asyncpg.connect(uri)
+    try:  # As if the half minute were over for which others take the dead for alive.
+        await connection.execute("UPDATE leases SET expires_ms = 0 WHERE name LIKE 'instance/%' AND name <> ALL($1)", alive)
+    finally:
+        await connection.close()
+    await asyncio.to_thread(wait_until, lambda: intents(fleet) == 0, "what was begun stays for ever", timeout_s=90)
+    assert await asyncio.to_thread(fleet.audit) == []
 
 
 # --- what cannot be ------------------------------------------------------------------------------------------------------------------

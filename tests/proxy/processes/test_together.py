@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from s3o_proxy.processes.together import one_status
+from s3o_proxy.processes.together import agreed, one_status
 
 FINE = {"reason": "", "message": ""}
 REFUSED = {"reason": "CredentialsRefused", "message": "403"}
@@ -51,6 +51,11 @@ def test_of_a_member_that_does_not_answer_nothing_is_claimed() -> None:
     assert (alone["generation"], alone["digest"]) == (0, "")
     assert alone["troubles"] == ["process 1 does not answer"]
     assert alone["processes"][1] is None
+
+
+def test_who_hears_nobody_not_even_itself_claims_nothing() -> None:
+    assert one_status(status("a"), [None, None])["troubles"] == ["process 0 does not answer", "process 1 does not answer"]
+    assert agreed([]) == (0, "")
 
 
 def test_refusals_and_troubles_of_any_are_told_once_each() -> None:

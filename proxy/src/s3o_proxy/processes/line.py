@@ -19,7 +19,7 @@ Answer = Callable[[str], Awaitable[Any]]
 """What to answer a question with: anything that JSON can hold."""
 
 
-class Silent(Exception):
+class Silent(OSError):
     """The other end is gone, or did not answer in time, or could not."""
 
 

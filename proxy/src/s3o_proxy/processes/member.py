@@ -14,6 +14,9 @@ from s3o_proxy.processes.place import Place
 PATIENCE_S = 3.0
 """For what another member answers, in seconds. The operator waits for five."""
 
+_PARENT_S = 10.0
+"""The parent asks, and does nothing else; only a machine that hardly moves keeps it from answering."""
+
 JOIN = "join"
 """Said when a member serves. What is asked of all is asked of those that joined."""
 METRICS = "metrics"
@@ -46,13 +49,13 @@ class Member:
 
     async def everyone(self, question: str) -> Heard:
         """Raises Silent: the parent is gone, and so is this process in a moment."""
-        heard = await self._line.ask(question, PATIENCE_S + 1)
+        heard = await self._line.ask(question, _PARENT_S)
         return Heard(tuple(heard["answers"]), heard["beside"])
 
     async def join(self, questions: Questions) -> None:
         """From now on this member serves, and answers these questions. Raises Silent."""
         self._questions = questions
-        await self._line.ask(JOIN, PATIENCE_S)
+        await self._line.ask(JOIN, _PARENT_S)
 
     async def until_orphaned(self) -> None:
         """Returns when the parent is gone."""

@@ -69,24 +69,25 @@ class Together:
         try:
             heard = await self.member.everyone("reason")
         except Silent:
-            return "Stopping"
+            return "ProcessMissing"
         return next((reason or "ProcessMissing" for reason in heard.answers if reason != ""), "")
 
     async def _render(self, accept: str) -> tuple[bytes, str]:
         heard = await self.member.everyone(METRICS)
-        others = [answer["families"] for number, answer in enumerate(heard.answers) if answer and number != self.member.place.number]
+        # Our own as the parent heard it, or its words beside would count us twice.
+        dumps = [answer["families"] if answer else [] for answer in heard.answers]
+        own = dumps.pop(self.member.place.number)
         generation, _ = agreed(heard.given)
-        return self.metrics.render_merged([*others, heard.beside], generation, accept)
+        return self.metrics.render_merged(own, [*dumps, heard.beside], generation, accept)
 
     async def _status(self) -> Status:
-        return self._one(await self.member.everyone("status"))
+        return await self._one(await self.member.everyone("status"))
 
     async def _reload(self) -> Status:
-        return self._one(await self.member.everyone("reload"))
+        return await self._one(await self.member.everyone("reload"))
 
-    def _one(self, heard: Heard) -> Status:
-        own = heard.answers[self.member.place.number]
-        return one_status(own, heard.answers)
+    async def _one(self, heard: Heard) -> Status:
+        return one_status(heard.answers[self.member.place.number] or await self.own.status(), heard.answers)
 
 
 def one_status(own: Status, answers: Sequence[Status | None]) -> Status:
@@ -110,6 +111,8 @@ def agreed(given: Sequence[Status]) -> tuple[int, str]:
 
     With one digest all serve the same, though one that missed a change which was soon replaced has counted less.
     """
+    if not given:
+        return 0, ""
     oldest = min(given, key=lambda status: status["generation"])
     if len({status["digest"] for status in given}) == 1:
         return max(status["generation"] for status in given), oldest["digest"]

@@ -174,10 +174,10 @@ class Metrics(Collector):
         """What this process exposes, for another one to merge."""
         return dump(self.registry.collect())
 
-    def render_merged(self, others: Sequence[Dump], generation: int, accept: str = "") -> tuple[bytes, str]:
-        """As `render`, of this process and the others; they serve `generation`."""
+    def render_merged(self, own: Dump, others: Sequence[Dump], generation: int, accept: str = "") -> tuple[bytes, str]:
+        """As `render`, of this process (`own`) and the others; they serve `generation`."""
         across = {family.name: family.across for family in self._families if isinstance(family, Gauge)} | _ACROSS_PROCESSES
-        families = merged(self.dump(), others, across)
+        families = merged(own, others, across)
         for family in families:
             if family.name == self._generation.name:
                 family.samples = [sample._replace(value=generation) for sample in family.samples]
