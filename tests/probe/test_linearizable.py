@@ -158,8 +158,7 @@ class Asker:
                 raise AssertionError(f"{kind} was refused") from error
             refused = kind != "read"
         except (*Unanswered, asyncio.CancelledError) as error:
-            # Where no connection came to be, nobody was asked. (botocore calls one that broke in the middle by the same name.)
-            if not isinstance(error.__context__, aiohttp.ClientConnectorError):
+            if not isinstance(error, aiohttp.ClientConnectorError):  # Then nobody was asked.
                 self._unknown(key, asked)
             raise
         self._history.note(key, replace(asked, value=value if not refused else asked.value, ended_s=time.monotonic(), refused=refused))

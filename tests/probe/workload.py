@@ -9,14 +9,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
+import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+from s3o_proxy.backends.transport import HTTPSession
 
 if TYPE_CHECKING:
     from tests.support.fleet import Fleet
@@ -26,12 +30,16 @@ GONE = ""
 """The digest of a key that is not there."""
 PART_BYTES = 5 * 1024**2
 
-Unanswered = (BotoCoreError, HTTPClientError, ClientError, OSError, asyncio.TimeoutError)
+Unanswered = (BotoCoreError, HTTPClientError, ClientError, aiohttp.ClientError, OSError, asyncio.TimeoutError)
 
 
 @asynccontextmanager
 async def s3_client(fleet: Fleet, proxy: int = 0, *, read_timeout_s: float = 60) -> AsyncIterator[S3Client]:
-    """One try for each call: what fails is for the caller to see."""
+    """One try for each call: what fails is for the caller to see.
+
+    By the proxy's own transport, since aiohttp would send a PUT or DELETE again by itself when its connection breaks, and a call that
+    happens twice is two calls. Its errors are aiohttp's: a ClientConnectorError when nobody was asked.
+    """
     async with AioSession().create_client(
         "s3",
         endpoint_url=fleet.proxies[proxy].endpoint,
@@ -43,6 +51,8 @@ async def s3_client(fleet: Fleet, proxy: int = 0, *, read_timeout_s: float = 60)
             connect_timeout=5,
             read_timeout=read_timeout_s,
             retries={"total_max_attempts": 1},
+            http_session_cls=cast("Any", HTTPSession),
+            connector_args={"ssl_context": ssl.create_default_context()},
             s3={"addressing_style": "path"},
         ),
     ) as client:
