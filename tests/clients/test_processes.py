@@ -83,7 +83,7 @@ def established(pid: int, port: int) -> int:
     return sum(1 for one in psutil.Process(pid).net_connections("tcp") if one.status == "ESTABLISHED" and one.laddr.port == port)
 
 
-@pytest.mark.parametrize("count", [2, 4, 32])
+@pytest.mark.parametrize("count", [4, 32])
 def test_connections_spread_evenly(fleet: Fleet, count: int) -> None:
     took = served_by(fleet.proxies[0], count)
     assert sum(took.values()) == count
