@@ -72,6 +72,20 @@ async def test_another_on_the_same_target_conflicts_and_names_the_first(stage: S
         assert first["id"] in answer["error"]
 
 
+async def test_who_asks_and_hangs_up_has_asked(stage: Stage) -> None:
+    """Reference bug 40: a rebalance ended with the connection of the one who had asked for it."""
+    await stage.perform(PutObject("photos", "k"), b"data")
+    body = json.dumps(DRAIN).encode()
+    async with desk_of(stage) as client:
+        client.send(request_head("POST", "/admin/api/operations", {"Content-Length": len(body)}, token="") + body)
+        await client.response()
+        client.writer.transport.abort()
+        await stage.operate()
+    (drained,) = await stage.desk.list("uid-1")
+    assert drained.state == "Succeeded"
+    assert stage.backends["first"].objects == {}
+
+
 async def test_a_dry_run_plans_and_keeps_nothing(stage: Stage) -> None:
     await stage.perform(PutObject("photos", "k"), b"12345")
     async with desk_of(stage) as client:

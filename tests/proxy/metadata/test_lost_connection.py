@@ -185,6 +185,27 @@ def own_server() -> Iterator[PostgresServer]:
         server.close()
 
 
+async def test_a_caller_that_gave_up_holds_no_lock(ledger: Metadata, side: Connection) -> None:
+    """Reference bug 38: the request was cancelled, and so was its unlock; the lock was held until the pooled connection died."""
+    await put(ledger, "w1")
+    await ledger.reserve_write(an_intent("w2"), None)
+    await ledger.reserve_write(an_intent("w3"), None)
+    transaction = side.transaction()
+    await transaction.start()
+    await side.execute("SELECT * FROM copies FOR UPDATE")
+    commit = asyncio.create_task(ledger.commit_write(an_object("w2")))
+    await until(side, SOMEBODY_LOCKED)
+    commit.cancel()
+    await asyncio.wait({commit})
+    assert commit.cancelled()
+    await transaction.rollback()
+    await ledger.commit_write(an_object("w3"))
+    found = await ledger.find_object(BUCKET, "cat.jpg")
+    assert found is not None
+    assert found.write_id == "w3"
+    assert await side.fetchval(SOMEBODY_LOCKED) == 0
+
+
 async def test_a_server_that_crashes_under_load_loses_nothing_acknowledged(own_server: PostgresServer) -> None:
     """I1, I6: kill the server, start it, ask again."""
     ledger = await open_ledger(own_server.create_database(), {})

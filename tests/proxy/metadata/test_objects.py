@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.support.ledger import BACKEND, BUCKET, NOW_MS, an_intent, an_object, put
+from tests.support.ledger import BACKEND, BUCKET, NOW_MS, an_intent, an_object, open_upload, put, put_part
 
 from s3o_proxy.domain.errors import NoSuchKey, PreconditionFailed, WriteLost
 from s3o_proxy.domain.model import Conditions, Copy, StoredObject, Usage
@@ -142,6 +142,31 @@ async def test_a_delete_orphans_the_copies(ledger: Metadata) -> None:
     assert await ledger.delete_object(BUCKET, "cat.jpg", NOW_MS) == Deletion(existed=False)
     assert await ledger.find_object(BUCKET, "cat.jpg") is None
     assert (await ledger.usage())[BACKEND] == Usage(BACKEND, orphan_bytes=7)
+
+
+@pytest.mark.parametrize("change", ["overwritten", "deleted", "completed"])
+async def test_every_copy_of_what_is_displaced_goes(ledger: Metadata, change: str) -> None:
+    """Reference bug 2: the copies of an overwritten object on other backends stayed for ever."""
+    for backend in ("east", "west", "north"):
+        await ledger.reserve_write(an_intent("w1", backend=backend, size_bytes=7), None)
+    await ledger.commit_write(an_object("w1", size_bytes=7))
+    if change == "overwritten":
+        await put(ledger, "w2", backend="west")
+    elif change == "deleted":
+        await ledger.delete_object(BUCKET, "cat.jpg", NOW_MS)
+    else:
+        upload = await open_upload(ledger, "u1", "cat.jpg")
+        await put_part(ledger, upload, 1, size_bytes=10)
+        await ledger.commit_complete("u1", an_object(upload.write_id), Conditions())
+    items = await ledger.claim_cleanup("worker", NOW_MS, 1000, 10)
+    assert {(item.backend, item.size_bytes) for item in items if item.storage_key.endswith("~w1")} == {
+        ("east", 7),
+        ("west", 7),
+        ("north", 7),
+    }
+    found = await ledger.find_object(BUCKET, "cat.jpg")
+    left = [copy.backend for copy in found.copies] if found else []
+    assert left == {"overwritten": ["west"], "deleted": [], "completed": ["east"]}[change]
 
 
 async def test_a_conditional_delete_spares_another_version(ledger: Metadata) -> None:

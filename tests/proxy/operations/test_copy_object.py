@@ -50,6 +50,22 @@ async def test_between_backends_the_bytes_pass_through(tmp_path: Path) -> None:
     await stage.metadata.close()
 
 
+@pytest.mark.parametrize("quota_bytes", [None, len(DATA) + 5], ids=["by the backend", "through us"])
+async def test_a_copy_has_the_content_hash_of_its_source(tmp_path: Path, quota_bytes: int | None) -> None:
+    """Reference bug 31: a copy had none, and nobody could tell any more whether its bytes were right."""
+    stage = await open_stage(tmp_path, [backend_config("first", quotaBytes=quota_bytes), backend_config("second")])
+    await stage.perform(PutObject("photos", "source", DESCRIPTION), DATA)
+    await stage.perform(CopyObject("films", "copy", source=SOURCE))
+    hashes = []
+    for bucket, key in (("photos", "source"), ("films", "copy")):
+        found = await stage.metadata.find_object(bucket, key)
+        assert found is not None
+        hashes.append((found.digests.content_hash, found.copies[0].backend))
+    assert hashes[0][0]
+    assert hashes == [(hashes[0][0], "first"), (hashes[0][0], "first" if quota_bytes is None else "second")]
+    await stage.metadata.close()
+
+
 async def test_metadata_can_be_replaced_in_place(stage: Stage) -> None:
     await stage.perform(
         CopyObject("photos", "source", source=SOURCE, replace_metadata=True, description=Description({}, {"colour": "red"}))

@@ -18,6 +18,7 @@ from s3o_proxy.domain.errors import (
     BadDigest,
     BytesDiffer,
     IncompleteBody,
+    NoCopyReadable,
     NoSuchBucket,
     ObjectTooLarge,
     OutcomeUnknown,
@@ -236,3 +237,36 @@ async def test_spread_takes_turns(tmp_path: Path) -> None:
         await stage.perform(PutObject("photos", f"{number}"), DATA)
     assert [len(backend.objects) for backend in stage.backends.values()] == [3, 3, 3]
     await stage.metadata.close()
+
+
+async def test_of_many_at_once_one_keeps_its_bytes_wherever_the_others_lay(tmp_path: Path) -> None:
+    """Reference bug 1: the bytes of the loser stayed, on another backend, and no row mentioned them."""
+    stage = await open_stage(tmp_path, [backend_config(name, quotaBytes=90) for name in ("first", "second", "third")])
+    contents = {number: bytes([number]) * (number + 1) for number in range(20)}
+    async with asyncio.TaskGroup() as group:
+        for content in contents.values():
+            group.create_task(stage.perform(KEY, content))
+    assert all(backend.objects for backend in stage.backends.values())
+    assert await stage.audit() == []
+    read = await stage.read(GetObject("photos", "a/b"))
+    await stage.settle()
+    assert read in contents.values()
+    assert [stored.content for backend in stage.backends.values() for stored in backend.objects.values()] == [read]
+    assert sum(usage.held_bytes for usage in (await stage.metadata.usage()).values()) == len(read)
+    await stage.metadata.close()
+
+
+async def test_however_often_a_backend_failed_the_next_request_asks_it(stage: Stage) -> None:
+    """Reference bugs 24 to 28: circuit breakers that never closed again. There are none: each request finds out by itself."""
+    for _ in range(50):
+        for backend in stage.backends.values():
+            backend.fail("put")
+        with pytest.raises(AllBackendsFailed):
+            await stage.perform(KEY, DATA)
+    await stage.perform(KEY, DATA)
+    assert len(stage.backends["first"].objects) == 1
+    for _ in range(50):
+        stage.backends["first"].fail("get")
+        with pytest.raises(NoCopyReadable):
+            await stage.read(GetObject("photos", "a/b"))
+    assert await stage.read(GetObject("photos", "a/b")) == DATA

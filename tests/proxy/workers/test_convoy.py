@@ -97,3 +97,14 @@ async def test_an_operation_is_seen_to_be_alive_while_an_object_takes_hours(stag
             await asyncio.sleep(0.01)
     arrived.set()
     await working
+
+
+async def test_bytes_that_are_gone_keep_no_other_copy_from_its_turn(stage: Stage) -> None:
+    """Reference bug 9: what cannot be done with the first page is no reason to do it for ever, nor not to come to the next."""
+
+    async def act(found: StoredObject, _: Copy) -> Moved:
+        return Moved("gone", error="404") if found.key < "key-050" else Moved("moved")
+
+    running = await convoy(stage, act)
+    await running.run(_always)
+    assert running.outcomes == {"gone": 50, "moved": 10}

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Never
 
 import pytest
-from tests.support.ledger import an_upload
+from tests.support.ledger import an_intent, an_object, an_upload
 from tests.support.stories import BytesBody, Stage, backend_config, open_stage
 
+from s3o_proxy.backends.memory import Stored
 from s3o_proxy.domain.cleanup import SETTLE_MS
 from s3o_proxy.domain.errors import BackendUnavailable, MetadataUnavailable, NoBackendAccepts
 from s3o_proxy.domain.operation import Operation, Wish
@@ -342,3 +343,55 @@ async def test_deletions_that_were_given_up_are_reported(stage: Stage) -> None:
     await stage.operate()
     stalled = await now(stage, operation)
     assert (stalled.state, stalled.reason, stalled.progress.last_error) == ("Stalled", "DeletionsFailed", "AccessDenied")
+
+
+async def test_bytes_that_are_gone_keep_no_other_object_from_moving(stage: Stage) -> None:
+    """Reference bugs 9 and 29: the first page cannot be done; and an object whose bytes nobody finds is not forgotten."""
+    contents = await put(stage, 40)
+    first = stage.backends["first"]
+    gone = {key: first.objects.pop(key) for key in sorted(first.objects)[:30]}
+    operation = await drain(stage)
+    await stage.operate()
+    stalled = await now(stage, operation)
+    assert (stalled.state, stalled.reason) == ("Stalled", "MovesFailed")
+    assert (stalled.progress.objects_moved, stalled.progress.objects_remaining, stalled.progress.objects_failed) == (10, 30, 30)
+    assert len([line for line in await stage.audit() if line.what == "missing"]) == 30
+    first.objects.update(gone)
+    stage.now_ms += LOOK_AGAIN_MS
+    await stage.operate()
+    assert (await now(stage, operation)).state == "Succeeded"
+    await check(stage, contents)
+
+
+async def test_what_is_under_way_on_other_backends_is_left_alone(stage: Stage) -> None:
+    """Reference bug 11: a drain aborted uploads of every backend, and its end dropped deletions that were queued."""
+    await stage.metadata.create_upload(an_upload("u1", backend="second", initiated_ms=stage.now_ms), None)
+    created = await stage.perform(CreateMultipartUpload("photos", "film"))
+    assert isinstance(created, UploadCreated)
+    stage.backends["first"].fail("put")
+    await stage.perform(PutObject("photos", "k"), b"data")
+    await stage.perform(DeleteObject("photos", "k"))
+    stage.now_ms += CREATED_BY_THEN_MS + 1
+    await drain(stage, "first")
+    await Operate(stage.means).run_once()
+    assert (await stage.metadata.remains("second")).uploads == 1
+    assert (await stage.metadata.remains("second")).cleanups == 1
+    assert (await stage.metadata.remains("first")).uploads == 1, "it is open: its client may yet complete it"
+    await stage.metadata.abort_upload("u1", "upload_aborted", stage.now_ms)
+    await complete(stage, "film", created.upload.upload_id, b"reel")
+
+
+async def test_a_copy_is_not_dropped_because_there_are_others(stage: Stage) -> None:
+    """A lesson of the reference: its drain deleted a copy when there was a row of another one, whose bytes might be gone."""
+    for backend in ("first", "second"):
+        intent = an_intent("w1", backend=backend, owner=stage.instance, size_bytes=4)
+        await stage.metadata.reserve_write(intent, None)
+        stage.backends[backend].objects[intent.storage_key] = Stored(b"data", "etag")
+    await stage.metadata.commit_write(an_object("w1", size_bytes=4))
+    operation = await drain(stage)
+    await stage.operate()
+    stalled = await now(stage, operation)
+    assert (stalled.state, stalled.reason) == ("Stalled", "NoBackendWithoutCopy")
+    del stage.backends["second"].objects["photos/cat.jpg~w1"]
+    assert await stage.read(GetObject("photos", "cat.jpg")) == b"data"
+    stage.backends["second"].objects["photos/cat.jpg~w1"] = Stored(b"data", "etag")

@@ -19,6 +19,7 @@ REASONS: Mapping[Outcome, Reason] = {
     "too_large": "ObjectTooLarge",
     "nowhere": "NoBackendWithoutCopy",
     "unreachable": "BackendUnreachable",
+    "gone": "MovesFailed",
     "failed": "MovesFailed",
 }
 

@@ -23,7 +23,7 @@ from s3o_proxy.domain.errors import (
     WriteLost,
 )
 from s3o_proxy.domain.model import Copy, Intent, StoredObject
-from s3o_proxy.domain.moving import MAX_SINGLE_PUT_BYTES, Moved
+from s3o_proxy.domain.moving import MAX_SINGLE_PUT_BYTES, Moved, Outcome
 from s3o_proxy.domain.placement import MIN_PART_BYTES, Candidate
 from s3o_proxy.domain.storage_key import key_metadata
 from s3o_proxy.operations.attempt import StartedBody, attempt, new_intent, reserve
@@ -50,7 +50,7 @@ async def move_copy(
         try:
             moved = await _transfer_and_commit(context, found, source, intent, transfer)
         except (BackendError, NoCopyReadable) as error:
-            failed = Moved("unreachable" if _is_unreachable(error) else "failed", candidate.name, str(error))
+            failed = Moved(_outcome(error), candidate.name, str(error))
             if isinstance(error, NoCopyReadable) or error.backend == source.backend != candidate.name:
                 break  # It cannot be read: another target would not help.
             continue
@@ -166,7 +166,7 @@ def _read_first(found: StoredObject, source: Copy) -> StoredObject:
     return replace(found, copies=(source, *(copy for copy in found.copies if copy != source)))
 
 
-def _is_unreachable(error: BackendError | NoCopyReadable) -> bool:
+def _outcome(error: BackendError | NoCopyReadable) -> Outcome:
     if isinstance(error, NoCopyReadable):
-        return not isinstance(error.__cause__, BackendNotFound)  # It answered: the bytes are gone.
-    return isinstance(error, BackendUnavailable) and not isinstance(error, BytesDiffer)
+        return "gone" if isinstance(error.__cause__, BackendNotFound) else "unreachable"
+    return "unreachable" if isinstance(error, BackendUnavailable) and not isinstance(error, BytesDiffer) else "failed"
