@@ -183,3 +183,13 @@ def test_a_trailer_must_be_signed_and_its_signature_must_be_the_last() -> None:
     late = signed[:-2] + b"x-amz-checksum-sha1:AAAA\r\n\r\n"
     with pytest.raises(MalformedBody):
         decode(ChunkedDecoder(3, NAMES | {"x-amz-checksum-sha1"}, verifier(), signed_trailer=True), late, [])
+
+
+@pytest.mark.parametrize("cuts", [[], [900]], ids=["whole", "cut"])
+def test_a_trailing_header_is_too_long_however_it_is_cut(cuts: list[int]) -> None:
+    def wire(size_bytes: int) -> bytes:
+        return b"0\r\nx:" + b"y" * (size_bytes - 2) + b"\r\n\r\n"
+
+    decode(ChunkedDecoder(0, frozenset({"x"}), None), wire(1023), cuts)
+    with pytest.raises(MalformedTrailer):
+        decode(ChunkedDecoder(0, frozenset({"x"}), None), wire(1024), cuts)

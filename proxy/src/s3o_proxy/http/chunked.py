@@ -73,7 +73,8 @@ class ChunkedDecoder:
                 self._take(piece)
                 pieces.append(piece)
                 continue
-            line_end = data.find(b"\n", position)
+            # No further than a line may be long: else it would depend on the network's cuts whether a longer one is taken.
+            line_end = data.find(b"\n", position, position + _LINE_LIMIT_BYTES + 1)
             if line_end < 0:
                 self._keep(data[position:])
                 break
