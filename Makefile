@@ -62,6 +62,10 @@ bench: setup ## What an operation costs, beside nginx over the same stub; ARGS=.
 profile: setup ## A flame graph of one operation, into profile-CASE.svg: CASE=get4k, put4k, …; ARGS=... are its own
 	@$(PYTHON) hack/bench/profile.py $(or $(CASE),get4k) $(ARGS)
 
+.PHONY: soak
+soak: setup ## A mixed load on two proxies that are killed all the time, and nothing lost; ARGS=... are its own
+	@exec $(PYTHON) -m hack.soak $(ARGS)
+
 .PHONY: scale
 scale: setup ## What 1,000 buckets cost the operator, on an API server of its own; ARGS=... are its own
 	@export KUBEBUILDER_ASSETS="$$(hack/kube/assets)"; $(PYTHON) hack/kube/scale.py $(ARGS)

@@ -58,13 +58,13 @@ def _resources(scratch: Path, upstream_port: int, database_uri: str | None) -> l
     return [
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": keys},
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "database"}, "stringData": {"uri": database_uri or "unused"}},
-        _resource("S3Orchestrator", "bench", {"server": {"region": REGION}, "database": database}),
-        _resource("StorageBackend", "stub", owner | backend),
-        _resource("VirtualBucket", BUCKET, owner | {"credentials": [{"name": "bench", "secretRef": {"name": "keys"}}]}),
+        resource("S3Orchestrator", "bench", {"server": {"region": REGION}, "database": database}),
+        resource("StorageBackend", "stub", owner | backend),
+        resource("VirtualBucket", BUCKET, owner | {"credentials": [{"name": "bench", "secretRef": {"name": "keys"}}]}),
     ]
 
 
-def _resource(kind: str, name: str, spec: dict[str, object]) -> dict[str, object]:
+def resource(kind: str, name: str, spec: dict[str, object]) -> dict[str, object]:
     return {"apiVersion": _API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from urllib.parse import quote
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
 EMPTY = hashlib.sha256(b"").hexdigest()
 
-_SIGNED = "host;x-amz-content-sha256;x-amz-date"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Signer:
@@ -26,24 +28,26 @@ class Signer:
         self._date = now.strftime("%Y%m%dT%H%M%SZ")
         day = self._date[:8]
         self._scope = f"{day}/{region}/s3/aws4_request"
-        self._credential = f"AWS4-HMAC-SHA256 Credential={access_key_id}/{self._scope}, SignedHeaders={_SIGNED}, Signature="
+        self._credential = f"AWS4-HMAC-SHA256 Credential={access_key_id}/{self._scope}, SignedHeaders="
         key = f"AWS4{secret_access_key}".encode()
         for part in (day, region, "s3", "aws4_request"):
             key = hmac.digest(key, part.encode(), "sha256")
         self._key = key
 
-    def headers(self, method: str, path: str, query: dict[str, str], payload_sha256: str) -> dict[str, str]:
-        """The headers to send, Host included. `path` is not encoded yet."""
+    def headers(
+        self, method: str, path: str, query: Mapping[str, str], payload_sha256: str, further: Mapping[str, str] = _NOTHING
+    ) -> dict[str, str]:
+        """The headers to send, Host included. `path` is not encoded yet. `further`: x-amz-* headers in lower case, to be sent too."""
+        signed = {"host": self._host, "x-amz-content-sha256": payload_sha256, "x-amz-date": self._date, **further}
+        names = sorted(signed)
         canonical = "\n".join(
             (
                 method,
                 quote(path, safe="/-_.~"),
                 canonical_query(query),
-                f"host:{self._host}",
-                f"x-amz-content-sha256:{payload_sha256}",
-                f"x-amz-date:{self._date}",
+                *(f"{name}:{signed[name]}" for name in names),
                 "",
-                _SIGNED,
+                ";".join(names),
                 payload_sha256,
             )
         )
@@ -54,10 +58,11 @@ class Signer:
             "Host": self._host,
             "X-Amz-Date": self._date,
             "X-Amz-Content-SHA256": payload_sha256,
-            "Authorization": self._credential + signature,
+            "Authorization": f"{self._credential}{';'.join(names)}, Signature={signature}",
+            **further,
         }
 
 
-def canonical_query(query: dict[str, str]) -> str:
+def canonical_query(query: Mapping[str, str]) -> str:
     """Encoded and in the order of the signature; also what stands in the request line."""
     return "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in sorted(query.items()))

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from tests.probe.workload import Unanswered, digest, s3_client
+from hack.soak.model import digest
+from tests.probe.workload import Unanswered, s3_client
 
 if TYPE_CHECKING:
     from tests.support.fleet import Fleet

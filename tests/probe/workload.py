@@ -7,18 +7,17 @@ asked when the answer failed to come. Anything else is a lost or an invented byt
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from hack.soak.model import GONE, Key, digest
 
 from s3o_proxy.backends.transport import HTTPSession
 
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from tests.support.fleet import Fleet
     from types_aiobotocore_s3 import S3Client
 
-GONE = ""
-"""The digest of a key that is not there."""
 PART_BYTES = 5 * 1024**2
 
 Unanswered = (BotoCoreError, HTTPClientError, ClientError, aiohttp.ClientError, OSError, asyncio.TimeoutError)
@@ -57,32 +54,6 @@ async def s3_client(fleet: Fleet, proxy: int = 0, *, read_timeout_s: float = 60)
         ),
     ) as client:
         yield client
-
-
-def digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-@dataclass
-class Key:
-    """`acknowledged`: digest of what it must be. `unanswered`: what it may be instead, asked and never answered."""
-
-    acknowledged: str = GONE
-    unanswered: set[str] = field(default_factory=set)
-
-    def asked(self, outcome: str) -> None:
-        self.unanswered.add(outcome)
-
-    def answered(self, outcome: str) -> None:
-        self.acknowledged, self.unanswered = outcome, set()
-
-    def seen(self, outcome: str) -> None:
-        """A read settled which of the possible truths it is."""
-        self.answered(outcome)
-
-    @property
-    def possible(self) -> set[str]:
-        return {self.acknowledged} | self.unanswered
 
 
 class Writer:
