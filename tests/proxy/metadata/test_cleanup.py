@@ -39,6 +39,16 @@ async def test_a_claim_lasts_as_long_as_its_lease(ledger: Metadata) -> None:
     assert await claim(ledger, "two", NOW_MS + 100 + LEASE_MS)
 
 
+async def test_a_claim_may_leave_backends_out(ledger: Metadata) -> None:
+    await orphan(ledger, 2)
+    for backend in ("east-1", "as"):
+        await ledger.reserve_write(an_intent(backend, backend=backend), None)
+        await ledger.abandon_write(an_intent(backend, backend=backend), "write_failed", NOW_MS)
+    items = await ledger.claim_cleanup("worker", NOW_MS + 100, LEASE_MS, 100, {BACKEND, "west"})
+    assert {item.backend for item in items} == {"east-1", "as"}
+    assert [item.backend for item in await claim(ledger)] == [BACKEND, BACKEND]
+
+
 async def test_two_workers_never_hold_one_row(two_ledgers: tuple[Metadata, Metadata]) -> None:
     await orphan(two_ledgers[0], 40)
     async with asyncio.TaskGroup() as group:

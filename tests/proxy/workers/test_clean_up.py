@@ -11,6 +11,7 @@ from tests.support.stories import Stage
 from s3o_proxy.domain.cleanup import MAX_ATTEMPTS, SETTLE_MS
 from s3o_proxy.domain.errors import AllBackendsFailed, BackendUnavailable
 from s3o_proxy.s3.operation import CreateMultipartUpload, DeleteObject, PutObject
+from s3o_proxy.workers import clean_up
 
 
 async def orphan(stage: Stage, *keys: str) -> None:
@@ -91,6 +92,28 @@ async def test_each_backend_fails_alone(stage: Stage) -> None:
     report = await stage.clean_up().run_once()
     assert (report.done, report.failed) == (1, 2), "b, and the put of a that failed there first"
     assert next(itertools.chain(stage.backends["second"].objects), None) is None
+
+
+async def test_what_is_queued_for_a_backend_that_is_away_holds_up_no_other(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reference bug 28: of a long queue each batch waits for a time-out, and what is due later on other backends waited for all of them."""
+    monkeypatch.setattr(clean_up, "BATCH", 5)
+    await orphan(stage, *(f"a{number}" for number in range(12)))
+    stage.now_ms += 1
+    stage.backends["first"].fail("put")
+    await orphan(stage, "b")
+    stage.now_ms += SETTLE_MS
+    worker = stage.clean_up()
+    stage.backends["first"].fail("delete_many", error=BackendUnavailable("first", "no connection"))
+    assert (await worker.run_once()).failed == 5
+    assert (await worker.run_once()).done == 1
+    assert stage.backends["second"].objects == {}
+    calls = [verb for verb, _ in stage.backends["first"].calls].count("delete_many")
+    assert (await worker.run_once()).done == 0
+    assert [verb for verb, _ in stage.backends["first"].calls].count("delete_many") == calls == 1
+    stage.now_ms += SETTLE_MS
+    for _ in range(3):
+        await worker.run_once()
+    assert stage.backends["first"].objects == {}
 
 
 async def test_uploads_that_are_known_by_name_alone_are_looked_for_once(stage: Stage) -> None:

@@ -17,6 +17,7 @@ class ClaimCleanup:
     now_ms: int
     lease_ms: int
     limit: int
+    but_on: tuple[str, ...]
 
 
 @frozen
@@ -41,7 +42,8 @@ class BuryCleanup:
 def claim_cleanup(members: Sequence[ClaimCleanup], _book: Book) -> Steps[list[tuple[CleanupItem, ...] | DomainError]]:
     claimed: list[tuple[CleanupItem, ...] | DomainError] = []
     for m in members:
-        rows = yield from ask("claim_cleanup", owner=m.owner, now_ms=m.now_ms, until_ms=m.now_ms + m.lease_ms, count=m.limit)
+        until_ms, but_on = m.now_ms + m.lease_ms, f",{','.join(m.but_on)},"
+        rows = yield from ask("claim_cleanup", owner=m.owner, now_ms=m.now_ms, until_ms=until_ms, count=m.limit, but_on=but_on)
         rows = sorted(rows, key=lambda row: (row["due_ms"], row["item_id"]))
         claimed.append(tuple(cleanup_item(row) for row in rows))
     return claimed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 from s3o_proxy.domain.cleanup import Reason
 from s3o_proxy.domain.model import (
@@ -216,8 +216,10 @@ class Ledger:
     async def reap_intents(self, now_ms: int, limit: int, reaper: str = "") -> int:
         return await self._lane.write(REAP_INTENTS, ReapIntents(now_ms, limit, reaper))
 
-    async def claim_cleanup(self, owner: str, now_ms: int, lease_ms: int, limit: int) -> Sequence[CleanupItem]:
-        return await self._lane.write(CLAIM_CLEANUP, ClaimCleanup(owner, now_ms, lease_ms, limit))
+    async def claim_cleanup(
+        self, owner: str, now_ms: int, lease_ms: int, limit: int, but_on: Collection[str] = ()
+    ) -> Sequence[CleanupItem]:
+        return await self._lane.write(CLAIM_CLEANUP, ClaimCleanup(owner, now_ms, lease_ms, limit, tuple(but_on)))
 
     async def finish_cleanup(self, item_ids: Sequence[int]) -> None:
         await self._lane.write(FINISH_CLEANUP, FinishCleanup(tuple(item_ids)))

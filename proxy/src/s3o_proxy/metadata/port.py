@@ -7,7 +7,7 @@ a transaction (group commit); a failing one fails alone. Besides the errors name
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Protocol
 
 from s3o_proxy.domain.cleanup import Reason
@@ -163,8 +163,10 @@ class Metadata(Protocol):
         (0: done)."""
         ...
 
-    async def claim_cleanup(self, owner: str, now_ms: int, lease_ms: int, limit: int) -> Sequence[CleanupItem]:
-        """Due rows nobody else works on, now ours for `lease_ms` (SKIP LOCKED)."""
+    async def claim_cleanup(
+        self, owner: str, now_ms: int, lease_ms: int, limit: int, but_on: Collection[str] = ()
+    ) -> Sequence[CleanupItem]:
+        """Due rows nobody else works on, now ours for `lease_ms` (SKIP LOCKED); none of the backends `but_on`."""
         ...
 
     async def finish_cleanup(self, item_ids: Sequence[int]) -> None:

@@ -40,9 +40,13 @@ class CleanUp:
     ) -> None:
         self._metadata, self._backends, self._owner, self._clock, self._concurrency = metadata, backends, owner, clock, concurrency
         self._max_put_bytes = max_put_bytes
+        self._away: dict[str, int] = {}
+        """Backends of which a whole batch failed, and until when (ms) no other is tried: theirs would hold up all that came later."""
 
     async def run_once(self) -> Report:
-        items = await self._metadata.claim_cleanup(self._owner, self._clock(), CLAIM_MS, BATCH)
+        now = self._clock()
+        self._away = {name: until_ms for name, until_ms in self._away.items() if now < until_ms}
+        items = await self._metadata.claim_cleanup(self._owner, now, CLAIM_MS, BATCH, self._away)
         by_backend = [(name, list(group)) for name, group in groupby(sorted(items, key=_backend_of), key=_backend_of)]
         async with asyncio.TaskGroup() as group:
             runs = [group.create_task(self._clean_backend(name, mine)) for name, mine in by_backend]
@@ -55,6 +59,7 @@ class CleanUp:
             failures = await self._delete_bytes(self._backends.get(name), items)
         except BackendError as error:
             failures = {item.item_id: str(error) for item in items}
+            self._away[name] = next_try_ms(self._clock(), 0)
         await self._metadata.finish_cleanup([item.item_id for item in items if item.item_id not in failures])
         await self._record_failures(items, failures)
         return len(failures)

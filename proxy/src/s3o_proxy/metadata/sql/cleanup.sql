@@ -29,6 +29,7 @@ RETURNING backend, storage_key, backend_upload_id, size_bytes, reason, due_ms
 WITH due AS MATERIALIZED (
     SELECT cleanup_queue.item_id FROM cleanup_queue
     WHERE cleanup_queue.due_ms <= :now_ms AND cleanup_queue.claimed_until_ms <= :now_ms
+        AND {{strpos}}(:but_on, ',' || cleanup_queue.backend || ',') = 0
     ORDER BY cleanup_queue.due_ms, cleanup_queue.item_id
     LIMIT :count
     {{skip_locked}}
