@@ -94,11 +94,14 @@ class Writer:
     # --- reads ------------------------------------------------------------------------------------------------------
 
     async def _get(self, name: str) -> Outcome:
-        return Outcome.FAILED if await self._look(name) is None else Outcome.DONE
+        answer = await self._ask("GET", name)
+        return _no_answer(answer) if self._found(name, answer) is None else Outcome.DONE
 
     async def _look(self, name: str) -> str | None:
+        return self._found(name, await self._ask("GET", name))
+
+    def _found(self, name: str, answer: Answer | None) -> str | None:
         """What is there, held against what may be; None when nobody could tell."""
-        answer = await self._ask("GET", name)
         if answer is None or answer.status >= 500:
             return None
         key = self.keys[name]
@@ -114,8 +117,9 @@ class Writer:
             return None
         if found not in key.possible:
             possible = ", ".join(each[:12] or "nothing" for each in sorted(key.possible))
+            what = f"{found[:12]} of {len(answer.body)} bytes" if found else "nothing"
             finding = Finding.LOST if found == GONE else Finding.WRONG
-            self._tally.find(finding, f"{name}: found {found[:12] or 'nothing'} of {len(answer.body)} bytes, possible were {possible}")
+            self._tally.find(finding, f"{name}: found {what}, possible were {possible}")
             self._known(name, found)  # So it is told once.
         return found
 
