@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from tests.support.ledger import an_intent
 from tests.support.stories import Stage, backend_config, open_stage
 
 from s3o_proxy.backends.memory import Stored
+from s3o_proxy.domain.errors import BackendUnavailable
 from s3o_proxy.domain.model import Usage
 from s3o_proxy.s3.operation import PutObject
 
@@ -21,6 +23,18 @@ async def found(stage: Stage) -> list[str]:
 async def test_a_healthy_fleet_has_none(stage: Stage) -> None:
     await stage.perform(PutObject("photos", "k"), b"data")
     assert await found(stage) == []
+
+
+async def test_what_nobody_could_look_at_is_not_found_in_order(stage: Stage) -> None:
+    """Reference bug 32: copies that could not be reached counted as covered."""
+    await stage.perform(PutObject("photos", "k"), b"data")
+    first = stage.backends["first"]
+    first.fail("list", error=BackendUnavailable("first", "no connection"))
+    with pytest.raises(BackendUnavailable):
+        await stage.audit()
+    del stage.backends["first"]
+    assert await found(stage) == ["first: unseen: 1 objects and 4 bytes lie there; it is not configured"]
+    stage.backends["first"] = first
 
 
 async def test_bytes_that_no_row_mentions(stage: Stage) -> None:

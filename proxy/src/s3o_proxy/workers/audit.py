@@ -17,7 +17,7 @@ from s3o_proxy.metadata.port import Mention, Metadata
 
 @frozen
 class Difference:
-    """One thing that should not be. `what` is one of: counter, quota, unmentioned, missing, size, upload, doomed."""
+    """One thing that should not be. `what` is one of: counter, quota, unmentioned, missing, size, upload, doomed, unseen."""
 
     backend: str
     what: str
@@ -28,9 +28,15 @@ class Difference:
 
 
 async def audit(metadata: Metadata, backends: Mapping[str, Backend], quotas: Mapping[str, int | None]) -> AsyncIterator[Difference]:
-    """Every difference there is, backend by backend. `quotas` in bytes, None for none."""
+    """Every difference there is, backend by backend. `quotas` in bytes, None for none.
+
+    Raises BackendError where a backend does not answer: what was not looked at is not found in order.
+    """
     async for difference in _audit_counters(metadata, quotas):
         yield difference
+    for name, usage in sorted((await metadata.usage()).items()):
+        if name not in backends and (usage.objects or usage.held_bytes):
+            yield Difference(name, "unseen", f"{usage.objects} objects and {usage.held_bytes} bytes lie there; it is not configured")
     for backend in backends.values():
         async for difference in _audit_backend(metadata, backend, quotas.get(backend.name)):
             yield difference
