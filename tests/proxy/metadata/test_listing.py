@@ -5,22 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.ledger import BUCKET, NOW_MS, an_object, an_upload, put
+from tests.support.listings import DELIMITERS, KEYS, LETTERS, expected
 
 from s3o_proxy.domain.model import ListedObject, ListPage, ListQuery, UploadsPage
 from s3o_proxy.metadata import listing
 from s3o_proxy.metadata.port import Metadata
 
-# Letters at the edges of the encoding, wildcards of LIKE, and delimiters often enough that groups arise.
-LETTERS = st.sampled_from("//aab-%_\\é\ud7ff\ue000\uffff\U00010000\U0010ffff\x01")
-KEYS = st.text(LETTERS, min_size=1, max_size=7)
-DELIMITERS = st.sampled_from(["", "/", "a", "a/", "//", "%", "\ud7ff", "\U0010ffff", "\U0010ffff\U0010ffff"])
 QUERIES = st.builds(
     ListQuery,
     bucket=st.just(""),
@@ -30,26 +27,6 @@ QUERIES = st.builds(
     limit=st.integers(0, 6),
 )
 fresh_buckets = (f"bucket-{number}" for number in count())
-
-
-@dataclass
-class Page:
-    entries: list[str]
-    truncated: bool
-
-
-def expected(keys: Iterable[str], query: ListQuery) -> Page:
-    """S3's rule: a key is shown when it sorts behind `after`; a common prefix when a key of it does, unless `after` is that prefix."""
-    entries: list[str] = []
-    for key in sorted(keys, key=str.encode):
-        if not key.startswith(query.prefix) or key.encode() <= query.after.encode():
-            continue
-        at = key.find(query.delimiter, len(query.prefix)) if query.delimiter else -1
-        entry = key if at < 0 else key[: at + len(query.delimiter)]
-        if at >= 0 and (entry == query.after or entry in entries):
-            continue
-        entries.append(entry)
-    return Page(entries[: query.limit], len(entries) > query.limit > 0)
 
 
 async def fill(ledger: Metadata, keys: Iterable[str], bucket: str) -> None:

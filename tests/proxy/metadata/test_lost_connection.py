@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from tests.support.ledger import BACKEND, BUCKET, NOW_MS, a_part_intent, an_intent, an_object, check_counters, open_upload, put
 from tests.support.postgres import PostgresServer
+from tests.support.stories import Stage, backend_config
 
-from s3o_crds.compiled import DatabaseConfig
+from s3o_crds.compiled import BucketConfig, DatabaseConfig, FleetConfig
+from s3o_proxy.backends.memory import MemoryBackend
 from s3o_proxy.domain.errors import MetadataUnavailable, OutcomeUnknown, WriteLost
 from s3o_proxy.domain.model import ListQuery
 from s3o_proxy.metadata.connect import dial_with
 from s3o_proxy.metadata.open import open_ledger
 from s3o_proxy.metadata.port import Metadata
+from s3o_proxy.s3.errors import to_s3_error
+from s3o_proxy.s3.operation import GetObject, PutObject
 
 if TYPE_CHECKING:
     from s3o_proxy.metadata.connect import Connection
 
 KILL = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 SOMEBODY_WAITS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
+NOBODY_COMMITS = (
+    "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE 'COMMIT%' AND state = 'active'"
+)
 INTENT_COLUMNS = ("write_id", "backend", "bucket", "key", "storage_key", "size_bytes", "owner", "created_ms", "upload_id", "part_number")
 SOMEBODY_LOCKED = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
 
@@ -111,6 +118,42 @@ async def test_during_commit_nobody_knows(ledger: Metadata, side: Connection) ->
     with pytest.raises(WriteLost):
         await ledger.commit_write(an_object("w1"))
     assert (await ledger.usage())[BACKEND].orphan_bytes == 10
+
+
+@pytest.mark.usefixtures("slow_commits")
+@pytest.mark.parametrize("happened", [False, True])
+async def test_a_group_that_is_cut_at_its_commit_is_told_so_and_keeps_its_bytes(ledger: Metadata, side: Connection, happened: bool) -> None:
+    """I8, from above: five PUTs share a transaction, the connection breaks while it commits, and each client is answered 503. No byte goes
+    before the ledger says how it ended; then what was committed is read, and the rest is cleaned up."""
+    await ledger.register_backends(["first"])
+    config = FleetConfig(name="main", backends=(backend_config("first"),), buckets=(BucketConfig(name=BUCKET),))
+    stage = Stage(ledger, {"first": MemoryBackend("first")}, config)
+    await stage.hold_lease_for_long()
+    puts = [asyncio.create_task(stage.perform(PutObject(BUCKET, f"k{number}"), b"%d" % number)) for number in range(5)]
+    await until(side, SOMEBODY_WAITS)
+    if happened:
+        writer = cast("Any", ledger)._engine._writer
+        writer.terminate()  # The server goes on: it learns only later that nobody listens.
+    else:
+        await side.execute(KILL)
+    answers = await asyncio.wait_for(_outcomes(puts), 20)
+    assert [type(answer) for answer in answers] == [OutcomeUnknown] * 5, "one transaction, one fate"
+    assert {to_s3_error(answer).status for answer in answers if isinstance(answer, Exception)} == {503}
+    assert len(stage.backends["first"].objects) == 5, "nothing is deleted on this"
+
+    await side.execute("SELECT pg_advisory_unlock_all()")
+    await until(side, NOBODY_COMMITS)
+    await stage.settle()
+    assert await stage.audit() == []
+    page = await ledger.list_objects(ListQuery(BUCKET))
+    assert len(page.objects) == len(stage.backends["first"].objects) == (5 if happened else 0)
+    for number, listed in enumerate(page.objects):
+        assert await stage.read(GetObject(BUCKET, listed.key)) == b"%d" % number
+
+
+async def _outcomes(tasks: Sequence[asyncio.Task[object]]) -> list[BaseException | None]:
+    await asyncio.wait(tasks)
+    return [task.exception() for task in tasks]
 
 
 @pytest.mark.parametrize("of_a_part", [False, True])
