@@ -33,10 +33,7 @@ SPECIFIED_THROUGH = {
     "tests/proxy/http/test_endpoint.py": {"proxy": ["http/health.py", "http/site.py", "http/status.py"]},
     "tests/proxy/http/test_outgoing.py": {"proxy": ["telemetry/unsent.py"]},
     "tests/proxy/metadata/test_objects.py": {"proxy": ["metadata/finder.py", "metadata/postgres.py", "metadata/records.py"]},
-    "tests/proxy/operations/test_put_object.py": {
-        "proxy": ["operations/context.py", "operations/dispatch.py", "operations/usage_view.py", "operations/write.py"]
-    },
-    "tests/proxy/operations/test_get_object.py": {"proxy": ["operations/read.py"]},
+    "tests/proxy/operations/test_put_object.py": {"proxy": ["operations/dispatch.py", "operations/usage_view.py", "operations/write.py"]},
     "tests/proxy/operations/test_copy_object.py": {"proxy": ["operations/copied_body.py"]},
     "tests/proxy/s3/test_router.py": {
         "proxy": ["s3/bucket_requests.py", "s3/object_requests.py", "s3/query.py", "s3/subresources.py", "s3/target.py"]

@@ -16,8 +16,11 @@ from s3o_proxy.backends.deadline import Deadline
 from s3o_proxy.backends.port import Backend, GetResult, HeadResult, ListedKey, ListedMultipart, PutResult
 from s3o_proxy.domain.errors import BackendError, BackendNotFound, BackendRejected, BackendThrottled, BackendTimeout, BackendUnavailable
 from s3o_proxy.domain.frozen import frozen
+from s3o_proxy.sockets.pipe import Pipe, Pipeable
 
 _T = TypeVar("_T")
+
+_COUNTED = (bytes, Pipe)
 
 _LONG_ANSWER_FACTOR = 10
 """Joining parts and copying take a provider minutes for large objects, without a sign of progress."""
@@ -294,9 +297,13 @@ class _Received(Generic[_T]):
             raise timeout from error
         finally:
             deadline.pause()
-        if isinstance(piece, bytes):
+        if isinstance(piece, _COUNTED):
             self._call.received_bytes += len(piece)
         return piece
+
+    def into(self, pipe: Pipe) -> AsyncIterator[_T | bytes | Pipe]:
+        body = self._body
+        return _Received(self._call, body.into(pipe), self._stall_s) if isinstance(body, Pipeable) else self
 
 
 class _Lease:

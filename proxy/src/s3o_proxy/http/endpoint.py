@@ -149,8 +149,8 @@ class Endpoint:
         if answer.stream is None:
             exchange.answer(head, answer.body)
             return
-        async with answer.stream as pieces:
-            await exchange.stream(head, answer.size_bytes or 0, pieces)
+        async with answer.stream as body:
+            await exchange.pass_on(head, answer.size_bytes or 0, body)
 
     # --- around it -----------------------------------------------------------------------------------------------------------------
 

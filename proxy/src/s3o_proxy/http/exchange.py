@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from typing import Protocol
 
 from s3o_proxy.domain.errors import BodyError, ClientDisconnected
 from s3o_proxy.http.head import Head
 from s3o_proxy.s3.errors import S3Error
+from s3o_proxy.sockets.pipe import PIPES, WORTH_BYTES, Pipe, Pipeable
 
 PIECE_BYTES = 256 * 1024
 """The largest piece that is handed on: what may be hashed inline without holding up the other requests."""
@@ -45,6 +46,14 @@ class Connection(Protocol):
 
     async def drain(self) -> None:
         """Returns when the socket takes more. Raises ClientDisconnected when it never will."""
+        ...
+
+    def takes(self, pipe: Pipe) -> bool:
+        """Whether bytes can go from `pipe` to the socket."""
+        ...
+
+    async def write_from(self, pipe: Pipe) -> None:
+        """All that is in it, behind all that was written. Raises ClientDisconnected."""
         ...
 
     def wait_for_bytes(self) -> None:
@@ -172,7 +181,16 @@ class Exchange:
         self._connection.write(self._finished_head(head), body)
         self._end()
 
-    async def stream(self, head: bytes, size_bytes: int, pieces: AsyncIterator[bytes]) -> None:
+    async def pass_on(self, head: bytes, size_bytes: int, body: AsyncIterable[bytes]) -> None:
+        """As `stream`. A large body that comes from a socket goes to the client's around Python, where both sides allow it."""
+        if size_bytes < WORTH_BYTES or not isinstance(body, Pipeable):
+            await self.stream(head, size_bytes, aiter(body))
+            return
+        with PIPES.lent() as pipe:
+            pieces = aiter(body) if pipe is None or not self._connection.takes(pipe) else body.into(pipe)
+            await self.stream(head, size_bytes, pieces)
+
+    async def stream(self, head: bytes, size_bytes: int, pieces: AsyncIterator[bytes | Pipe]) -> None:
         """Send an answer whose body arrives in pieces. Raises what `pieces` raises: before the first piece nothing is sent yet, and
         another answer may be given; after it the connection is cut, because a short answer must not look like a whole one."""
         write, drain = self._connection.write, self._connection.drain
@@ -181,6 +199,11 @@ class Exchange:
                 self.sent_bytes += len(piece)
                 if self.sent_bytes > size_bytes:
                     raise _wrong_size(size_bytes, self.sent_bytes)
+                if isinstance(piece, Pipe):
+                    if not self.head_sent:
+                        write(self._finished_head(head))
+                    await self._connection.write_from(piece)
+                    continue
                 if self.head_sent:
                     write(piece)
                 else:

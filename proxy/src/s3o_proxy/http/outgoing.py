@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable
 
 from s3o_proxy.domain.errors import ClientDisconnected
 from s3o_proxy.http.deadline import Deadline
+from s3o_proxy.sockets.descriptor import Descriptor
+from s3o_proxy.sockets.pipe import Pipe
 from s3o_proxy.telemetry.unsent import unsent_bytes
 
 _HIGH_WATER_BYTES = 256 * 1024
@@ -23,13 +26,15 @@ class Outgoing:
         self._transport, self._deadline, self._stall_ms = transport, deadline, stall_ms
         self._paused = False
         self._writable: asyncio.Future[None] | None = None
+        self._outlet: Descriptor | None = None
+        """While a pipe waits for room."""
         self._unsent_bytes = 0
         self._taken_at_s = 0.0
         transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
 
     @property
     def is_waiting(self) -> bool:
-        return self._writable is not None
+        return self._writable is not None or self._outlet is not None
 
     @property
     def is_full(self) -> bool:
@@ -54,6 +59,42 @@ class Outgoing:
             self._writable = None
             self._deadline.clear()
 
+    async def write_from(self, pipe: Pipe) -> None:
+        """Send all that is in `pipe`. Raises ClientDisconnected."""
+        await self._send_all()
+        outlet = pipe.ends_at(self._transport)
+        while pipe:
+            if outlet is None or self._transport.is_closing():
+                raise ClientDisconnected("the client went away")
+            try:
+                pipe.empty(outlet)
+            except BlockingIOError:
+                await self._until_writable(outlet)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise ClientDisconnected("the client went away") from error
+                pipe.usable = False
+                self.write(pipe.read())
+                await self.drain()
+
+    async def _send_all(self) -> None:
+        """What was written goes first, to its last byte."""
+        transport = self._transport
+        if transport.get_write_buffer_size() and not transport.is_closing():
+            transport.set_write_buffer_limits(high=0)
+            await self.drain()
+            if not transport.is_closing():
+                transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
+
+    async def _until_writable(self, outlet: Descriptor) -> None:
+        self._outlet = outlet
+        self.watch()
+        try:
+            await outlet.until_writable()
+        finally:
+            self._outlet = None
+            self._deadline.clear()
+
     def pause(self) -> None:
         self._paused = True
 
@@ -65,6 +106,8 @@ class Outgoing:
     def lose(self) -> None:
         if self._writable is not None and not self._writable.done():
             self._writable.set_exception(ClientDisconnected("the client went away"))
+        if self._outlet is not None:
+            self._outlet.wake()
 
     def watch(self) -> None:
         """From now on the client has to take something, again and again, until there is nothing left."""

@@ -23,6 +23,7 @@ from s3o_proxy.http.exchange import HIGH_WATER_BYTES, PIECE_BYTES, Exchange
 from s3o_proxy.http.head import HEAD_LIMIT_BYTES, URL_LIMIT_BYTES, Head, read_head
 from s3o_proxy.http.outgoing import Outgoing
 from s3o_proxy.s3.errors import S3Error
+from s3o_proxy.sockets.pipe import Pipe
 
 logger = logging.getLogger(__name__)
 
@@ -359,6 +360,12 @@ class S3Protocol(asyncio.Protocol):
 
     async def drain(self) -> None:
         await self._outgoing.drain()
+
+    def takes(self, pipe: Pipe) -> bool:
+        return pipe.ends_at(self.transport) is not None
+
+    async def write_from(self, pipe: Pipe) -> None:
+        await self._outgoing.write_from(pipe)
 
     def pause_writing(self) -> None:
         self._outgoing.pause()

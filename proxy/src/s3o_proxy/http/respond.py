@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from urllib.parse import unquote
@@ -49,7 +49,7 @@ class Answer:
     headers: Headers = field(default_factory=list)
     body: bytes = b""
     size_bytes: int | None = 0
-    stream: AbstractAsyncContextManager[AsyncIterator[bytes]] | None = None
+    stream: AbstractAsyncContextManager[AsyncIterable[bytes]] | None = None
 
 
 @frozen

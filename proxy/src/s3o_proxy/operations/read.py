@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
+from typing import TypeVar
 
 from s3o_proxy.backends.port import GetResult
 from s3o_proxy.domain.errors import BackendError, BackendNotFound, BackendUnavailable, MetadataError, NoCopyReadable
 from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import StoredObject
 from s3o_proxy.operations.context import Context
+from s3o_proxy.sockets.pipe import Pipe, Pipeable
+
+_P = TypeVar("_P", bytes, bytes | Pipe)
 
 
 class OpenBody:
@@ -22,18 +26,24 @@ class OpenBody:
     def __init__(self, context: Context, found: StoredObject, byte_range: tuple[int, int], opened: _Opened) -> None:
         self._context, self._found, self._range, self._opened = context, found, byte_range, opened
 
-    async def __aenter__(self) -> AsyncIterator[bytes]:
-        return self._pieces()
+    async def __aenter__(self) -> OpenBody:
+        return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._opened.context.__aexit__(kind, error, trace)
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._pieces(lambda body: body)
+
+    def into(self, pipe: Pipe) -> AsyncIterator[bytes | Pipe]:
+        return self._pieces(lambda body: body.into(pipe) if isinstance(body, Pipeable) else body)
+
+    async def _pieces(self, pieces_of: Callable[[AsyncIterator[bytes]], AsyncIterator[_P]]) -> AsyncIterator[_P]:
         first, last = self._range
         position = first
         while True:
             try:
-                async for piece in self._opened.result.body:
+                async for piece in pieces_of(self._opened.result.body):
                     position += len(piece)
                     yield piece
                     if position > last:

@@ -6,7 +6,7 @@ operation has a name here: those that this proxy does not serve arrive as `Unsup
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import field
 
@@ -232,7 +232,7 @@ class ObjectRead:
 
     object: StoredObject
     byte_range: tuple[int, int] | None
-    body: AbstractAsyncContextManager[AsyncIterator[bytes]] | None
+    body: AbstractAsyncContextManager[AsyncIterable[bytes]] | None
     parts_count: int | None = None
 
 

@@ -7,6 +7,7 @@ from collections import deque
 from typing import Protocol
 
 from s3o_proxy.backends.wire.failures import ConnectionBrokeError
+from s3o_proxy.sockets.pipe import Pipe
 
 PIECE_BYTES = 256 * 1024
 """The largest piece that is handed on."""
@@ -22,6 +23,10 @@ class Source(Protocol):
     """What an answer needs of its connection."""
 
     def room_for_bytes(self) -> None: ...
+
+    async def fill(self, pipe: Pipe) -> bool:
+        """The next bytes into `pipe`; False when they come by `feed` instead. To be asked when all that was fed is read."""
+        ...
 
     def abort(self) -> None: ...
 
@@ -89,6 +94,12 @@ class Answer:
             finally:
                 self._waiter = None
         return self._take()
+
+    async def receive_into(self, pipe: Pipe) -> bytes | Pipe:
+        """As `receive`, but the bytes may come in `pipe`. Who has begun with it goes on with it."""
+        if not self._pieces and not self.complete and self._error is None and await self._source.fill(pipe):
+            return pipe
+        return await self.receive()
 
     async def read(self, limit_bytes: int) -> bytes:
         """The whole body. Raises ConnectionError, also where it is longer than anybody wants to read."""

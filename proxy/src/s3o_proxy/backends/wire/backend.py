@@ -25,6 +25,7 @@ from s3o_proxy.backends.wire.pool import Pool
 from s3o_proxy.backends.wire.request import RequestWriter
 from s3o_proxy.backends.wire.signer import Signer
 from s3o_proxy.domain.errors import BackendNotFound, BackendRejected, BackendUnavailable
+from s3o_proxy.sockets.pipe import Pipe
 
 _METADATA = "x-amz-meta-"
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(?:\d{1,19}|\*)")
@@ -159,6 +160,10 @@ class _Got:
             raise StopAsyncIteration
         return piece
 
+    def into(self, pipe: Pipe) -> _Piped:
+        assert self._answer is not None  # noqa: S101  # it was entered
+        return _Piped(self._backend, self._answer, pipe)
+
     def _size_of(self, answer: Answer) -> int:
         size_bytes = answer.size_bytes
         if size_bytes is None:
@@ -178,6 +183,25 @@ class _Got:
         if wanted is None or first != wanted[0] or last > wanted[1] or last - first + 1 != size_bytes:
             asked = f"bytes {wanted[0]}-{wanted[1]}" if wanted else "the whole object"
             raise BackendUnavailable(self._backend, f"was asked for {asked}, answered {size_bytes} bytes as {text!r}")
+
+
+class _Piped:
+    """As _Got's bytes, but some of them in a pipe."""
+
+    def __init__(self, backend: str, answer: Answer, pipe: Pipe) -> None:
+        self._backend, self._answer, self._pipe = backend, answer, pipe
+
+    def __aiter__(self) -> _Piped:
+        return self
+
+    async def __anext__(self) -> bytes | Pipe:
+        try:
+            piece = await self._answer.receive_into(self._pipe)
+        except FAILURES as error:
+            raise translate(error, self._backend, may_have_happened=False) from error
+        if not piece:
+            raise StopAsyncIteration
+        return piece
 
 
 def _etag(answer: Answer) -> str:

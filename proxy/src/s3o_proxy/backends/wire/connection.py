@@ -14,6 +14,8 @@ import httptools
 
 from s3o_proxy.backends.wire.answer import Answer
 from s3o_proxy.backends.wire.failures import ConnectionBrokeError, NotConnectedError, NotHTTPError
+from s3o_proxy.sockets.descriptor import Descriptor
+from s3o_proxy.sockets.pipe import WORTH_BYTES, Pipe
 
 HEAD_LIMIT_BYTES = 64 * 1024
 """Of a head, with the interim answers before it; and of what stands between two pieces of a chunked body."""
@@ -22,6 +24,9 @@ _SLICE_BYTES = 16 * 1024
 """What is parsed at once: the most of a body that goes through the parser, which copies it."""
 
 _HIGH_WATER_BYTES = 256 * 1024
+
+_TAIL_BYTES = 64 * 1024
+"""Of a body that goes through a pipe, what comes by the transport again: so that what a server sends too much is noticed here as ever."""
 
 
 class Owner(Protocol):
@@ -52,6 +57,8 @@ class Connection(asyncio.Protocol):
         """Of a body of known length, what is to come around the parser."""
         self._interim = self._ended = self._surplus = self._keeps = self._until_closed = False
         self._deaf = False
+        self._inlet: Descriptor | None = None
+        """While the body goes through a pipe, and the transport is deaf."""
         self._room: asyncio.Future[None] | None = None
         self._full = self._has_eof = self._lost = False
 
@@ -131,6 +138,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.usable, self._lost = False, True
+        if self._inlet is not None:
+            self._inlet.wake()
         if self._answer is not None and self._until_closed and self._has_eof and error is None:
             self._finish(self._answer)
         self._fail(ConnectionBrokeError(str(error) if error else "the server closed the connection", unanswered=not self._fruitless_bytes))
@@ -296,6 +305,39 @@ class Connection(asyncio.Protocol):
         if self._deaf and not self.transport.is_closing():
             self._deaf = False
             self.transport.resume_reading()
+
+    async def fill(self, pipe: Pipe) -> bool:
+        """An end, a failure and the last bytes are left to the transport: what they mean is said in one place."""
+        inlet = self._inlet or self._begin_to_fill(pipe)
+        if inlet is None:
+            return False
+        await asyncio.sleep(0)  # Two fast sides would never wait, and nobody else would have a turn.
+        while pipe.usable and self._left_bytes > _TAIL_BYTES and not self.transport.is_closing():
+            try:
+                moved = pipe.fill(inlet, self._left_bytes - _TAIL_BYTES)
+            except BlockingIOError:
+                await inlet.until_readable()
+                continue
+            except OSError as error:
+                pipe.usable = isinstance(error, ConnectionError | TimeoutError)  # Else it is the kernel, which will refuse again.
+                break
+            if not moved:
+                break
+            self._left_bytes -= moved
+            return True
+        self._inlet = None
+        inlet.close()
+        self.room_for_bytes()
+        return False
+
+    def _begin_to_fill(self, pipe: Pipe) -> Descriptor | None:
+        if not pipe.usable or self._left_bytes < WORTH_BYTES or self.transport.is_closing():
+            return None
+        self._inlet = pipe.begins_at(self.transport)
+        if self._inlet is not None and not self._deaf:
+            self._deaf = True
+            self.transport.pause_reading()
+        return self._inlet
 
 
 async def _end(task: asyncio.Task[None]) -> None:
