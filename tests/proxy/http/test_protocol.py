@@ -245,3 +245,17 @@ async def test_a_client_that_goes_away_in_its_body_is_told_to_who_reads_it() -> 
             client.send(b"PUT / HTTP/1.1\r\n" + HOST + b"content-length: 10\r\n\r\nhalf")
             await asyncio.sleep(0.05)
         assert isinstance(await asyncio.wait_for(outcome, 2), ClientDisconnected)
+
+
+async def test_a_bad_request_behind_one_that_failed_is_answered_too() -> None:
+    """It is parsed while the first one's error is still being handled."""
+
+    async def fails(exchange: Exchange) -> None:
+        try:
+            raise ValueError
+        except ValueError:
+            answer_ok(exchange, exchange.refusal.code.encode() if exchange.refusal is not None else b"failed")
+
+    async with serving(HandlerEdge(fails)) as served, connected(served.port) as client:
+        client.send(b"GET /a HTTP/1.1\r\n" + HOST + b"\r\nGET /" + b"x" * 70_000 + b" HTTP/1.1\r\n")
+        assert [(await client.response()).body, (await client.response()).body] == [b"failed", b"RequestURITooLong"]

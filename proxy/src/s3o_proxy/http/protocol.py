@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from typing import Protocol, cast
+from typing import NoReturn, Protocol, cast
 
 import httptools
 from uvicorn.server import ServerState
@@ -75,6 +75,7 @@ class S3Protocol(asyncio.Protocol):
         self._paused = False
         self._deaf = False
         """Nothing more is parsed: the client said that this was its last request, or what it sends is no HTTP."""
+        self._told_to_stop = False
         self._stopping = False
         self._linger_bytes: int | None = None
         self._task: asyncio.Task[None] | None = None
@@ -189,7 +190,7 @@ class S3Protocol(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if self._deaf:
-            raise _StopParsing
+            self._stop_parsing()
         self._url, self._headers, self._fruitless_bytes, self._in_head = b"", [], 0, True
         if not self._queue:
             self._deadline.set(self.edge.limits().header_timeout_ms, self._head_is_late)
@@ -198,7 +199,7 @@ class S3Protocol(asyncio.Protocol):
         self._url += url
         if len(self._url) > URL_LIMIT_BYTES:
             self._refuse(S3Error("RequestURITooLong"))
-            raise _StopParsing
+            self._stop_parsing()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # Else it is a trailer of the transfer coding: no part of the head, and nobody's business (RFC 9110 §6.5.1).
@@ -217,7 +218,7 @@ class S3Protocol(asyncio.Protocol):
         self._in_head = False
         if refusal is not None:
             self._enqueue_refused(head, refusal)
-            raise _StopParsing
+            self._stop_parsing()
         self._receiving = self._enqueue(head)
 
     def on_body(self, piece: bytes) -> None:
@@ -234,7 +235,7 @@ class S3Protocol(asyncio.Protocol):
     # --- what cannot be served ---------------------------------------------------------------------------------------------------
 
     def _parser_failed(self, error: httptools.HttpParserError) -> None:
-        if isinstance(error, httptools.HttpParserCallbackError) and not isinstance(error.__context__, _StopParsing):
+        if isinstance(error, httptools.HttpParserCallbackError) and not self._told_to_stop:
             logger.error("a parser callback failed", exc_info=error)
             self.transport.abort()
         elif not self._deaf:
@@ -252,6 +253,11 @@ class S3Protocol(asyncio.Protocol):
             method = self._parser.get_method().decode("ascii") if self._url else ""
             self._in_head = False
             self._enqueue_refused(Head(method, self._url or b"/", self._headers), error)
+
+    def _stop_parsing(self) -> NoReturn:
+        # Not to be told from the parser's error: that one's context is whatever is being handled while the next request is parsed.
+        self._told_to_stop = True
+        raise _StopParsing
 
     def _enqueue_refused(self, head: Head, error: S3Error) -> None:
         self._deaf = True
