@@ -33,7 +33,11 @@ def main() -> None:
     kept, found = ROOT / "tests" / "corpus" / asked.target, ROOT / ".run" / "fuzz" / asked.target
     found.mkdir(parents=True, exist_ok=True)
     if asked.shrink:
-        run(asked.target, found, [f"-max_total_time={asked.seconds}", "-minimize_crash=1", str(asked.shrink), *further])
+        run(
+            asked.target,
+            found,
+            [f"-max_total_time={asked.seconds}", "-minimize_crash=1", f"-artifact_prefix={found}/", str(asked.shrink), *further],
+        )
     elif asked.keep:
         # One process fuzzes, the next merges: libFuzzer ends the process that it ran in.
         command = [sys.executable, "-m", "hack.fuzz", asked.target, f"--seconds={asked.seconds}", *further]
@@ -55,7 +59,8 @@ def run(target: str, found: Path, arguments: list[str]) -> None:
             check(data)
         except BaseException:  # noqa: BLE001 - reported, and the end
             traceback.print_exc()
-            name = found / f"crash-{hashlib.sha256(data).hexdigest()[:16]}"
+            asked_for = [argument.partition("=")[2] for argument in arguments if argument.startswith("-exact_artifact_path=")]
+            name = Path(asked_for[0]) if asked_for else found / f"crash-{hashlib.sha256(data).hexdigest()[:16]}"
             name.write_bytes(data)
             print(f"{name}: {data!r}", file=sys.stderr, flush=True)
             os._exit(1)  # as libFuzzer would; Python's own end takes longer than an input may

@@ -236,6 +236,7 @@ class Ledgers(RuleBasedStateMachine):
     @rule(pick=picks, backend=backends, reserves=st.booleans())
     def move(self, pick: int, backend: str, reserves: bool) -> None:
         """Of an object as it was found once."""
+        self.find_one(pick)
         if self.found:
             found = self.found[pick % len(self.found)]
             intent = an_intent(f"m{next(self.names)}", found.key, bucket=found.bucket, backend=backend, size_bytes=found.size_bytes)
@@ -245,9 +246,14 @@ class Ledgers(RuleBasedStateMachine):
 
     @rule(pick=picks)
     def drop(self, pick: int) -> None:
+        self.find_one(pick)
         if self.found:
             found = self.found[pick % len(self.found)]
             self.ask("drop_copy", found, found.copies[0], NOW_MS)
+
+    def find_one(self, pick: int) -> None:
+        if pick % 2 and self.model.objects:
+            self.found.append(self.ask("find_object", *sorted(self.model.objects)[pick % len(self.model.objects)]))
 
     # --- what is there ---------------------------------------------------------------------------------------------------------------
 
