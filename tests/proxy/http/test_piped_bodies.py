@@ -269,7 +269,7 @@ async def test_a_backend_that_is_closed_while_a_body_is_on_its_way_cuts_it() -> 
         await relay.guarded.close()
         await until_cut(client)
         await ended(relay)
-        assert isinstance(relay.errors[0], BackendUnavailable)
+        assert type(relay.errors[0]) is BackendUnavailable, "at once, not when its time is over"
 
 
 async def test_a_copy_that_moves_while_it_is_read_is_read_on_where_it_lies_then(meter: Meter) -> None:
