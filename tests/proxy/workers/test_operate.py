@@ -105,8 +105,9 @@ async def test_killed_half_way_again_and_again_it_resumes_and_its_counters_never
     record = stage.metadata.record_operation
 
     async def listening(operation: Operation) -> bool:
-        told.append(operation.progress)
-        return await record(operation)
+        stood = await record(operation)
+        told.append(operation.progress)  # Now it is known; what a killed one was about to say is not.
+        return stood
 
     monkeypatch.setattr(stage.metadata, "record_operation", listening)
     asked = await stage.desk.ask(Wish(kind, "uid", "t1", "first" if kind == "Drain" else ""))
