@@ -57,7 +57,7 @@ def run(target: str, found: Path, arguments: list[str]) -> None:
     def checked(data: bytes) -> None:
         try:
             check(data)
-        except BaseException:  # noqa: BLE001 - reported, and the end
+        except BaseException:  # noqa: BLE001 - the input is kept whatever was raised, then the process ends
             traceback.print_exc()
             asked_for = [argument.partition("=")[2] for argument in arguments if argument.startswith("-exact_artifact_path=")]
             name = Path(asked_for[0]) if asked_for else found / f"crash-{hashlib.sha256(data).hexdigest()[:16]}"

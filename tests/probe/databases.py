@@ -65,7 +65,8 @@ class SQLiteFile:
 
     async def open(self) -> Opened:
         engine = SQLiteEngine(self._path, read_only=False)
-        engine._writer.execute("PRAGMA synchronous = OFF")  # type: ignore[union-attr]  # Processes die here, not machines.
+        assert engine._writer is not None
+        engine._writer.execute("PRAGMA synchronous = OFF")  # Processes die here, not machines.
         # What its thread is at when it dies is done: that it is not, is what dying a little earlier shows.
         return Opened(engine, engine.close)
 

@@ -65,7 +65,7 @@ class Server(uvicorn.Server):
         await super().startup([])
         for listener in sockets or ():
             # uvicorn asks a server to close, and waits until it has: no more.
-            self.servers.append(Acceptor(listener, self._make_protocol, self._tls, self._tally))  # type: ignore[arg-type]  # it is no asyncio.Server
+            self.servers.append(Acceptor(listener, self._make_protocol, self._tls, self._tally))  # type: ignore[arg-type]  # uvicorn calls close() and wait_closed()
 
     def _make_protocol(self) -> asyncio.Protocol:
         return self._protocol(server_state=self.server_state)

@@ -140,29 +140,11 @@ class _Got:
         except BaseException:
             answer.leave()
             raise
-        return GetResult(size_bytes, _etag(answer), self)
+        return GetResult(size_bytes, _etag(answer), _Bytes(self._backend, answer))
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._answer is not None:
             self._answer.leave()
-
-    def __aiter__(self) -> _Got:
-        return self
-
-    async def __anext__(self) -> bytes:
-        """Its bytes; that they are as many as announced is the connection's care."""
-        assert self._answer is not None  # noqa: S101  # it was entered
-        try:
-            piece = await self._answer.receive()
-        except FAILURES as error:
-            raise translate(error, self._backend, may_have_happened=False) from error
-        if not piece:
-            raise StopAsyncIteration
-        return piece
-
-    def into(self, pipe: Pipe) -> _Piped:
-        assert self._answer is not None  # noqa: S101  # it was entered
-        return _Piped(self._backend, self._answer, pipe)
 
     def _size_of(self, answer: Answer) -> int:
         size_bytes = answer.size_bytes
@@ -185,8 +167,30 @@ class _Got:
             raise BackendUnavailable(self._backend, f"was asked for {asked}, answered {size_bytes} bytes as {text!r}")
 
 
+class _Bytes:
+    """The bytes of an answer; that they are as many as announced is the connection's care."""
+
+    def __init__(self, backend: str, answer: Answer) -> None:
+        self._backend, self._answer = backend, answer
+
+    def __aiter__(self) -> _Bytes:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            piece = await self._answer.receive()
+        except FAILURES as error:
+            raise translate(error, self._backend, may_have_happened=False) from error
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+    def into(self, pipe: Pipe) -> _Piped:
+        return _Piped(self._backend, self._answer, pipe)
+
+
 class _Piped:
-    """As _Got's bytes, but some of them in a pipe."""
+    """As _Bytes, but some of them in a pipe."""
 
     def __init__(self, backend: str, answer: Answer, pipe: Pipe) -> None:
         self._backend, self._answer, self._pipe = backend, answer, pipe

@@ -163,8 +163,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._waiter is None and self._answer is None:
             self.abort()  # Nobody asked.
-        elif self._left_bytes:
-            self._receive_around(data)
+        elif self._answer is not None and self._left_bytes:
+            self._receive_around(self._answer, data)
         else:
             self._parse(data)
         if self._ended and self._answer is not None:
@@ -185,14 +185,12 @@ class Connection(asyncio.Protocol):
                 self._fail(NotHTTPError(f"more than {HEAD_LIMIT_BYTES} bytes and no end of a head"))
                 return
         if position < size:
-            if self._left_bytes:
-                self._receive_around(data[position:])
+            if self._answer is not None and self._left_bytes:
+                self._receive_around(self._answer, data[position:])
             else:
                 self._surplus = True
 
-    def _receive_around(self, data: bytes) -> None:
-        answer = self._answer
-        assert answer is not None  # noqa: S101  # only a body goes around the parser
+    def _receive_around(self, answer: Answer, data: bytes) -> None:
         if len(data) > self._left_bytes:
             data, self._surplus = data[: self._left_bytes], True
         self._left_bytes -= len(data)
