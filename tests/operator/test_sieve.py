@@ -40,7 +40,7 @@ async def fleet(everywhere: Path, namespace: Namespace) -> Namespace:
 
 
 def generated(name: str) -> Object:
-    credentials = [{"name": "default", "generate": {}, "rotation": {"gracePeriod": "1s"}}]
+    credentials = [{"name": "default", "generate": {}, "rotation": {"gracePeriod": "5s"}}]
     return resources.bucket(name, credentials=credentials)
 
 
