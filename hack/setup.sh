@@ -6,17 +6,15 @@ venv=$1
 shift
 
 if ! "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-  for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+  # A distribution's own first: it is built with profile-guided optimisation, which those of pyenv are not, and needs a fifth less time.
+  for candidate in /usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11; do
+    if "$candidate" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       python=$candidate
       break
     fi
   done
-  [ -n "${python:-}" ] || { echo "make setup: no Python 3.11 or newer found (looked for python3, python3.14 … python3.11)" >&2; exit 1; }
-  "$python" -m venv --clear "$venv" || {
-    echo "make setup: $python cannot make a virtual environment (on Debian and Ubuntu: apt-get install python3-venv)" >&2
-    exit 1
-  }
+  [ -n "${python:-}" ] || { echo "make setup: no Python 3.11 or newer with venv found (looked for python3, python3.14 … python3.11; on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+  "$python" -m venv --clear "$venv"
 fi
 
 echo "make setup: installing what constraints.txt pins into $venv (the first time takes a minute)" >&2

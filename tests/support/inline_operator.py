@@ -3,6 +3,7 @@ at any write."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -125,9 +126,11 @@ class InlineOperator:
 
 async def until_killed(operator: InlineOperator) -> bool:
     """Whether it was: it may have had nothing more to write."""
+    # In a task of its own, that ends with it: to a Python before 3.11.4, one in which a TaskGroup failed stays one that is being cancelled.
+    life = asyncio.create_task(operator.settle())
     was_killed = False
     try:
-        await operator.settle()
+        await life
     except* Killed:
         was_killed = True
     return was_killed

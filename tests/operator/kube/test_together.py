@@ -42,3 +42,17 @@ async def test_what_fails_is_raised_as_it_is_and_the_others_are_ended() -> None:
     with pytest.raises(Gone, match="no such thing"):
         await together([hangs(), fails(), hangs()])
     assert ended == ["ended", "ended"]
+
+
+async def test_whoever_goes_on_after_a_failure_is_not_being_cancelled() -> None:
+    """To a Python before 3.11.4 it would be, and its next time-out would end it."""
+
+    async def fails() -> None:
+        await asyncio.sleep(0)
+        raise Gone("no such thing")
+
+    with pytest.raises(Gone):
+        await together([fails()])
+    caller = asyncio.current_task()
+    assert caller is not None
+    assert not caller.cancelling()

@@ -88,6 +88,29 @@ async def test_a_fault_of_the_program_does_not_end_the_driver(stage: Stage) -> N
     assert worker.heard[:2] == [(1, 0), (0, 1)]
 
 
+async def test_a_task_group_that_fails_does_not_make_the_driver_one_that_is_being_cancelled(stage: Stage) -> None:
+    """To a Python before 3.11.4 it would be, and the time-out of its rest would end the worker for good."""
+    cancelling: list[int] = []
+
+    class Meter(Recorder):
+        async def run_once(self) -> Report:
+            async def fail() -> None:
+                await asyncio.sleep(0)
+                raise MetadataUnavailable("away")
+
+            async with asyncio.TaskGroup() as group:
+                group.create_task(fail())
+            return Report()
+
+        def worker_ran(self, worker: str, *, failures: int, done: int, failed: int) -> None:
+            driving = asyncio.current_task()
+            assert driving is not None
+            cancelling.append(driving.cancelling())
+
+    await driven(stage, Meter(), lambda: len(cancelling) >= 2)
+    assert cancelling == [0, 0]
+
+
 async def test_a_singleton_runs_in_one_process_only(stage: Stage) -> None:
     first, second = Recorder(singleton=True), Recorder(singleton=True)
     await driven(stage, first, lambda: first.runs >= 1, owner="instance-1")

@@ -60,7 +60,9 @@ class Driver:
         try:
             if worker.singleton and not await self._hold_lease(worker):
                 return Report()
-            report = await (self._run_leased(worker) if worker.singleton else worker.run_once())
+            # In a task of its own: to a Python before 3.11.4, a task in which a TaskGroup failed is one that is being cancelled, and the
+            # time-out of the rest that follows would be the end of this worker.
+            report = await (self._run_leased(worker) if worker.singleton else asyncio.create_task(worker.run_once()))
         except Exception as error:
             causes = _leaves(error)
             # A database or a backend that is away is no bug: say so in a line, and come back later.
