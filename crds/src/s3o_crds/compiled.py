@@ -44,6 +44,10 @@ class ServerConfig(Compiled):
     """How long readiness says no before the listener closes."""
     shutdown_grace_ms: int = 300_000
     """How long requests in flight may take to finish after that."""
+    location_max_age_ms: int = 0
+    """What a process found of an object it answers from for so long, without asking the database; 0: never."""
+    max_locations: int = 0
+    """Objects that a process remembers so."""
     allow_presigned_sig_v2: bool = False
     virtual_host_domain: str = ""
     """With `s3.example.com`, `bucket.s3.example.com` addresses a bucket too."""

@@ -105,6 +105,8 @@ def resolve_server(orchestrator: S3Orchestrator, secrets: SecretReader) -> Serve
         idle_timeout_ms=server.idle_timeout.ms,
         shutdown_delay_ms=server.shutdown_delay.ms if server.shutdown_delay else 0,
         shutdown_grace_ms=server.shutdown_grace.ms,
+        location_max_age_ms=server.location_cache.max_age.ms if server.location_cache else 0,
+        max_locations=server.location_cache.max_entries if server.location_cache else 0,
         allow_presigned_sig_v2=server.presigned_sig_v2,
         virtual_host_domain=server.virtual_host_domain or "",
         tls=_tls(orchestrator.name, server.tls, secrets) if server.tls else None,

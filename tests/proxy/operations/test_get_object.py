@@ -10,6 +10,7 @@ from tests.support.stories import Stage
 from s3o_proxy.domain.errors import BackendUnavailable, NoCopyReadable, NoSuchKey, PreconditionFailed, RangeNotSatisfiable
 from s3o_proxy.domain.ranges import RangeSpec
 from s3o_proxy.domain.read_conditions import ReadConditions
+from s3o_proxy.metadata.locations import Locations
 from s3o_proxy.s3.operation import GetObject, HeadObject, NotModified, ObjectRead, PutObject
 
 DATA = bytes(range(100))
@@ -92,3 +93,33 @@ async def test_a_range_of_an_object_that_changed_since_is_the_whole_object(stage
     """If-Range."""
     changed = GetObject("photos", "k", RangeSpec(0, 1), range_conditions=ReadConditions(if_match=("other",)))
     assert await stage.read(changed) == DATA
+
+
+async def overwrite_by_another_process(stage: Stage, data: bytes) -> None:
+    """Whose ledger cannot make this one forget."""
+    with pytest.MonkeyPatch.context() as another_process:
+        another_process.setattr(Locations, "forget", lambda *_: None)
+        await stage.perform(PutObject("photos", "k"), data)
+
+
+async def test_with_a_location_cache_what_another_process_wrote_is_seen_late(stage: Stage) -> None:
+    server = stage.config.server.model_copy(update={"location_max_age_ms": 3_600_000, "max_locations": 10})
+    stage.config = stage.config.model_copy(update={"server": server})
+    assert await stage.read(GetObject("photos", "k")) == DATA
+    await overwrite_by_another_process(stage, b"newer")
+    head = await stage.perform(HeadObject("photos", "k"))
+    assert isinstance(head, ObjectRead)
+    assert head.object.size_bytes == 100
+    assert await stage.read(GetObject("photos", "k")) == DATA
+    # And at once when the bytes are gone.
+    await stage.clean_up().run_once()
+    assert await stage.read(GetObject("photos", "k")) == b"newer"
+    head = await stage.perform(HeadObject("photos", "k"))
+    assert isinstance(head, ObjectRead)
+    assert head.object.size_bytes == 5
+
+
+async def test_without_one_it_is_seen_at_once(stage: Stage) -> None:
+    assert await stage.read(GetObject("photos", "k")) == DATA
+    await overwrite_by_another_process(stage, b"newer")
+    assert await stage.read(GetObject("photos", "k")) == b"newer"

@@ -33,6 +33,14 @@ class TLS(Section):
     """Oldest version of TLS that is spoken."""
 
 
+class LocationCache(Section):
+    max_age: PositiveDuration
+    """For how long a proxy answers from what it found. What it changes itself it knows at once; what another one changes, readers may see
+    that much later."""
+    max_entries: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
+    """Objects that one proxy remembers, at one to two KiB of memory each."""
+
+
 class Server(Section):
     region: Region = "us-east-1"
     """Region that clients sign for, and that GetBucketLocation answers."""
@@ -52,6 +60,8 @@ class Server(Section):
     """How long readiness says no before the listener closes; by default 10s over Postgres on a cluster, else 0s."""
     shutdown_grace: Duration = Duration("5m")
     """How long requests in flight may take to finish after that."""
+    location_cache: LocationCache | None = None
+    """Have proxies remember the places of objects that were read: GET and HEAD of them then ask no database. Absent, it is always asked."""
     presigned_sig_v2: bool = False
     """Whether URLs presigned by signature version 2 are accepted, which old clients make for us-east-1."""
     virtual_host_domain: DomainName | None = None

@@ -51,6 +51,7 @@ from s3o_proxy.metadata.leases import (
     RememberBucket,
     bucket_created_ms,
 )
+from s3o_proxy.metadata.locations import Locations
 from s3o_proxy.metadata.moves import COMMIT_MOVE, DROP_COPY, CommitMove, DropCopy
 from s3o_proxy.metadata.objects import COMMIT_WRITE, DELETE_OBJECT, CommitWrite, DeleteObject, find_objects
 from s3o_proxy.metadata.operations import (
@@ -140,6 +141,7 @@ class Ledger:
         # Processes that share a database seldom meet in a stripe.
         self._lane = Lane(engine, ORDER, stripe=secrets.randbelow(STRIPES))
         self._finder = Finder(engine)
+        self._locations = Locations()
 
     @property
     def identity(self) -> Identity:
@@ -152,6 +154,12 @@ class Ledger:
             return await self._finder.find((bucket, key))
         return (await self._engine.read(find_objects([(bucket, key)]))).get((bucket, key))
 
+    async def locate_object(self, bucket: str, key: str, *, max_age_ms: int, most: int) -> StoredObject | None:
+        if not max_age_ms:
+            self._locations.forget(bucket, key)
+            return await self.find_object(bucket, key)
+        return await self._locations.find((bucket, key), self.find_object, max_age_ms=max_age_ms, most=most)
+
     async def list_objects(self, query: ListQuery) -> ListPage:
         return await self._engine.scan(listing.list_objects(query))
 
@@ -159,7 +167,8 @@ class Ledger:
         return await self._lane.write(RESERVE, Reserve(intent, quota_bytes))
 
     async def commit_write(self, new: NewObject, conditions: Conditions = Conditions()) -> None:
-        await self._lane.write(COMMIT_WRITE, CommitWrite(new, conditions))
+        with self._locations.changing(new.bucket, new.key):
+            await self._lane.write(COMMIT_WRITE, CommitWrite(new, conditions))
 
     async def abandon_write(self, intent: Intent, reason: Reason, due_ms: int) -> None:
         await self._lane.write(ABANDON_WRITE, AbandonWrite(intent, reason, due_ms))
@@ -168,7 +177,8 @@ class Ledger:
         await self._lane.write(CANCEL_RESERVATION, CancelReservation(intent))
 
     async def delete_object(self, bucket: str, key: str, now_ms: int, conditions: Conditions = Conditions()) -> Deletion:
-        return await self._lane.write(DELETE_OBJECT, DeleteObject(bucket, key, now_ms, conditions))
+        with self._locations.changing(bucket, key):
+            return await self._lane.write(DELETE_OBJECT, DeleteObject(bucket, key, now_ms, conditions))
 
     # --- multipart -------------------------------------------------------------------------------------------------
 
@@ -200,7 +210,8 @@ class Ledger:
         await self._lane.write(END_COMPLETE, EndComplete(upload_id, owner, may_be_complete))
 
     async def commit_complete(self, upload_id: str, new: NewObject, conditions: Conditions) -> None:
-        await self._lane.write(COMMIT_COMPLETE, CommitComplete(upload_id, new, conditions))
+        with self._locations.changing(new.bucket, new.key):
+            await self._lane.write(COMMIT_COMPLETE, CommitComplete(upload_id, new, conditions))
 
     async def abort_upload(self, upload_id: str, reason: Reason, now_ms: int, owner: str = "") -> None:
         await self._lane.write(ABORT_UPLOAD, AbortUpload(upload_id, reason, now_ms, owner))
@@ -236,10 +247,12 @@ class Ledger:
         return await self._engine.scan(moves.copies_on(backend, after, limit))
 
     async def commit_move(self, found: StoredObject, source: Copy, intent: Intent, now_ms: int) -> bool:
-        return await self._lane.write(COMMIT_MOVE, CommitMove(found, source, intent.write_id, intent.backend, now_ms))
+        with self._locations.changing(found.bucket, found.key):
+            return await self._lane.write(COMMIT_MOVE, CommitMove(found, source, intent.write_id, intent.backend, now_ms))
 
     async def drop_copy(self, found: StoredObject, copy: Copy, now_ms: int) -> bool:
-        return await self._lane.write(DROP_COPY, DropCopy(found, copy, now_ms))
+        with self._locations.changing(found.bucket, found.key):
+            return await self._lane.write(DROP_COPY, DropCopy(found, copy, now_ms))
 
     async def uploads_to_end(self, backend: str, bucket: str, limit: int) -> Sequence[PinnedUpload]:
         return await self._engine.scan(moves.uploads_to_end(backend, bucket, limit))

@@ -62,6 +62,11 @@ class Metadata(Protocol):
         """The committed object with its copies. Micro-batched: concurrent callers share one round trip."""
         ...
 
+    async def locate_object(self, bucket: str, key: str, *, max_age_ms: int, most: int) -> StoredObject | None:
+        """As `find_object`, or what this process found at most `max_age_ms` ago and has not changed since; 0: it is asked for.
+        `most`: how many objects are remembered."""
+        ...
+
     async def list_objects(self, query: ListQuery) -> ListPage: ...
 
     async def reserve_write(self, intent: Intent, quota_bytes: int | None) -> Reserved:

@@ -13,14 +13,14 @@ from s3o_proxy.s3.operation import GetObject, HeadObject, NotModified, ObjectRea
 
 async def get_object(context: Context, operation: GetObject) -> ObjectRead | NotModified:
     context.require_bucket(operation.bucket)
-    found, answer = await _look(context, operation)
+    found, answer = await _look(context, operation, context.snapshot.server.location_max_age_ms)
     if isinstance(answer, NotModified) or isinstance(operation, HeadObject):
         return answer
     try:
         return await _opened(context, found, answer)
     except BackendNotFound:
         # The object may have been replaced since we looked, and its old bytes cleaned up: look once more.
-        again, answer = await _look(context, operation)
+        again, answer = await _look(context, operation, 0)
         if isinstance(answer, NotModified):
             return answer
         if (again.write_id, again.copies) == (found.write_id, found.copies):
@@ -31,8 +31,9 @@ async def get_object(context: Context, operation: GetObject) -> ObjectRead | Not
         raise NoCopyReadable({error.backend: "404"}) from None
 
 
-async def _look(context: Context, operation: GetObject) -> tuple[StoredObject, ObjectRead | NotModified]:
-    found = await context.metadata.find_object(operation.bucket, operation.key)
+async def _look(context: Context, operation: GetObject, max_age_ms: int) -> tuple[StoredObject, ObjectRead | NotModified]:
+    most = context.snapshot.server.max_locations
+    found = await context.metadata.locate_object(operation.bucket, operation.key, max_age_ms=max_age_ms, most=most)
     if found is None:
         raise NoSuchKey(operation.bucket, operation.key)
     if evaluate(operation.conditions, found.etag, found.modified_ms) is Reading.NOT_MODIFIED:
