@@ -6,10 +6,13 @@ from collections.abc import Generator
 
 import pytest
 from tests.support.fleet import launch, logs_of_running_proxies
+from tests.support.kube import bare_cluster
+from tests.support.operators import installed_cluster
 from tests.support.postgres import postgres, postgres_database
 from tests.support.seaweedfs import seaweedfs
 
-__all__ = ["launch", "postgres", "postgres_database", "seaweedfs"]
+# Here and nowhere else: what two folders import by themselves is two fixtures, and each process of the tests has two API servers.
+__all__ = ["bare_cluster", "installed_cluster", "launch", "postgres", "postgres_database", "seaweedfs"]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,23 +1,9 @@
-"""One API server for all tests of the contract, with our three kinds installed."""
+"""A namespace for each test of the contract, on an API server that has our kinds from the very files that users apply."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from tests.support.kube import Cluster, bare_cluster
-
-__all__ = ["bare_cluster"]
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="session")
-def cluster(bare_cluster: Cluster) -> Cluster:
-    """An API server that serves our kinds, from the very files that users apply."""
-    bare_cluster.kubectl("apply", "--server-side", "--validate=strict", "-k", str(ROOT / "config/crd"))
-    bare_cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-    return bare_cluster
+from tests.support.kube import Cluster
 
 
 @pytest.fixture

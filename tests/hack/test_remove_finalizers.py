@@ -5,21 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 
-import pytest
 from tests.support import resources
-from tests.support.kube import Cluster, bare_cluster
-from tests.support.operators import install
+from tests.support.kube import Cluster
 from tests.support.repository import ROOT
 
-__all__ = ["bare_cluster"]
-
 OURS, THEIRS = "s3orchestrator.io/protection", "example.com/theirs"
-
-
-@pytest.fixture(scope="module")
-def cluster(bare_cluster: Cluster) -> Cluster:
-    install(bare_cluster)
-    return bare_cluster
 
 
 def remove(cluster: Cluster, namespace: str) -> subprocess.CompletedProcess[str]:

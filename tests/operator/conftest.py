@@ -1,4 +1,4 @@
-"""One API server for all tests of the operator, with the CRDs and roles that users apply; a namespace and its operators for each test."""
+"""A namespace for each test of the operator, on an API server with the CRDs and roles that users apply, and operators for it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.kube import Cluster, bare_cluster
-from tests.support.operators import Namespace, Operators, install, operators
-
-__all__ = ["bare_cluster"]
-
-
-@pytest.fixture(scope="session")
-def cluster(bare_cluster: Cluster) -> Cluster:
-    install(bare_cluster)
-    return bare_cluster
+from tests.support.kube import Cluster
+from tests.support.operators import Namespace, Operators, operators
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hack.ports import free_port
 from tests.support.kube import Cluster
 from tests.support.pods import Pods
@@ -35,6 +36,13 @@ def install(cluster: Cluster) -> None:
         command = ("apply", "--server-side", "--validate=strict", "-k", str(ROOT / folder))
         cluster.kubectl(*command, namespace="s3-orchestrator-system")
     cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+
+
+@pytest.fixture(scope="session", name="cluster")
+def installed_cluster(bare_cluster: Cluster) -> Cluster:
+    """An API server that knows our kinds and roles."""
+    install(bare_cluster)
+    return bare_cluster
 
 
 _RBAC = "rbac.authorization.k8s.io"
