@@ -11,6 +11,7 @@ from tests.support.certificates import Certificate, self_signed
 from tests.support.seaweedfs import Adapter, Endpoint
 from tests.support.tcp import Peer, serving
 
+from s3o_proxy.backends.client import ssl_context
 from s3o_proxy.backends.s3 import S3Backend
 from s3o_proxy.domain.errors import BackendUnavailable
 
@@ -51,6 +52,12 @@ async def test_a_certificate_that_nobody_trusts_is_refused_before_anything_is_se
             await backend.delete("key")
         assert not failed.value.ambiguous
         await backend.close()
+
+
+async def test_what_the_system_trusts_is_read_for_tls_alone() -> None:
+    endpoint = Endpoint("http://127.0.0.1:1", "bucket")
+    assert ssl_context(endpoint.config(), endpoint.secrets) is None
+    assert ssl_context(endpoint.config(endpoint="https://127.0.0.1:1"), endpoint.secrets) is not None
 
 
 async def test_a_ca_that_is_none_is_named(adapter: Adapter) -> None:

@@ -76,12 +76,12 @@ class _ReadAnswer:
 
 
 class HTTPSession:
-    """Made by botocore for each client; the TLS context is `connector_args["ssl_context"]`."""
+    """Made by botocore for each client; the TLS context is `connector_args["ssl_context"]`, which plain HTTP does without."""
 
     def __init__(self, timeout: tuple[float, float], proxies: dict[str, str] | None, connector_args: dict[str, Any], **_: object) -> None:
         self._connect_timeout_s = timeout[0]
         self._proxies = proxies or {}
-        self._ssl_context = connector_args["ssl_context"]
+        self._ssl_context = connector_args.get("ssl_context", True)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> HTTPSession:

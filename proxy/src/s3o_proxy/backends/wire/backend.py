@@ -46,7 +46,7 @@ class WireBackend(S3Backend):
         await backend.connect(config, secrets, tls)
         return backend
 
-    async def connect(self, config: BackendConfig, secrets: Mapping[str, str], tls: ssl.SSLContext) -> None:
+    async def connect(self, config: BackendConfig, secrets: Mapping[str, str], tls: ssl.SSLContext | None) -> None:
         """Prepare for requests; nothing is sent yet."""
         address = await self.address()
         access_key_id, secret = (secret_of(config, secrets, name) for name in (config.access_key_id, config.secret_access_key))
