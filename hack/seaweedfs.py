@@ -8,6 +8,7 @@ As a program: `python -m hack.seaweedfs DIRECTORY BUCKET…` runs one server unt
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,7 @@ from urllib.request import urlopen
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from botocore.session import get_session
+from botocore.session import Session, get_session
 from hack.ports import free_ports
 
 ACCESS_KEY_ID = "s3o"
@@ -43,6 +45,13 @@ _LISTENERS = (
 )
 _READY_TIMEOUT_S = 60.0
 _STOP_GRACE_S = 3.0
+_making = threading.Lock()
+
+
+@functools.cache
+def _session() -> Session:
+    """What botocore reads from its files takes a fifth of a second. It may make one client at a time."""
+    return get_session()
 
 
 class SeaweedFSFailed(Exception):
@@ -101,14 +110,15 @@ class Server:
 
     def create_bucket(self, name: str) -> None:
         """Create `name`; one that is there already is a success."""
-        client: Any = get_session().create_client(
-            "s3",
-            endpoint_url=self.endpoint,
-            region_name=REGION,
-            aws_access_key_id=ACCESS_KEY_ID,
-            aws_secret_access_key=SECRET_ACCESS_KEY,
-            config=Config(s3={"addressing_style": "path"}),
-        )
+        with _making:
+            client: Any = _session().create_client(
+                "s3",
+                endpoint_url=self.endpoint,
+                region_name=REGION,
+                aws_access_key_id=ACCESS_KEY_ID,
+                aws_secret_access_key=SECRET_ACCESS_KEY,
+                config=Config(s3={"addressing_style": "path"}),
+            )
         try:
             client.create_bucket(Bucket=name)
         except ClientError as error:

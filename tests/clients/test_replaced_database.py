@@ -96,7 +96,7 @@ class Pod:
         return said
 
     def readiness(self) -> dict[str, str]:
-        said: dict[str, str] = httpx.get(f"{self.proxy.endpoint}/health/ready", trust_env=False).json()
+        said: dict[str, str] = httpx.get(f"{self.proxy.endpoint}/health/ready", trust_env=False, verify=False).json()
         return said
 
 

@@ -211,7 +211,8 @@ def _serves(soaking: psutil.Process) -> bool:
         with suppress(psutil.NoSuchProcess, httpx.TransportError):
             words = child.cmdline()
             if "--listen" in words:
-                return httpx.get(f"http://{words[words.index('--listen') + 1]}/health/ready", trust_env=False).status_code == 200
+                url = f"http://{words[words.index('--listen') + 1]}/health/ready"
+                return httpx.get(url, trust_env=False, verify=False).status_code == 200
     return False
 
 

@@ -7,8 +7,8 @@ asked when the answer failed to come. Anything else is a lost or an invented byt
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -30,6 +30,12 @@ PART_BYTES = 5 * 1024**2
 Unanswered = (BotoCoreError, HTTPClientError, ClientError, aiohttp.ClientError, OSError, asyncio.TimeoutError)
 
 
+@functools.cache
+def _session() -> AioSession:
+    """botocore reads the description of S3 from its files once, not for each client."""
+    return AioSession()
+
+
 @asynccontextmanager
 async def s3_client(fleet: Fleet, proxy: int = 0, *, read_timeout_s: float = 60) -> AsyncIterator[S3Client]:
     """One try for each call: what fails is for the caller to see.
@@ -37,7 +43,7 @@ async def s3_client(fleet: Fleet, proxy: int = 0, *, read_timeout_s: float = 60)
     By the proxy's own transport, since aiohttp would send a PUT or DELETE again by itself when its connection breaks, and a call that
     happens twice is two calls. Its errors are aiohttp's: a ClientConnectorError when nobody was asked.
     """
-    async with AioSession().create_client(
+    async with _session().create_client(
         "s3",
         endpoint_url=fleet.proxies[proxy].endpoint,
         region_name="us-east-1",
@@ -49,7 +55,6 @@ async def s3_client(fleet: Fleet, proxy: int = 0, *, read_timeout_s: float = 60)
             read_timeout=read_timeout_s,
             retries={"total_max_attempts": 1},
             http_session_cls=cast("Any", HTTPSession),
-            connector_args={"ssl_context": ssl.create_default_context()},
             s3={"addressing_style": "path"},
         ),
     ) as client:

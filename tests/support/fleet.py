@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import boto3
 import pytest
 from botocore.config import Config
-from tests.support import manifests, programs
+from tests.support import clients, manifests, programs
 from tests.support.proxy import Proxy, wait_until
 from tests.support.seaweedfs import Endpoint, SeaweedFS
 
@@ -192,8 +191,7 @@ class Fleet:
     ) -> S3Client:
         """boto3 with its default settings, on proxy `number`, which may be called by another name (`endpoint`)."""
         pair = keys or self.keys
-        return boto3.session.Session().client(
-            "s3",
+        return clients.make(
             endpoint_url=endpoint or self.proxies[number].endpoint,
             region_name=REGION,
             aws_access_key_id=pair.access_key_id,
@@ -227,8 +225,7 @@ class Fleet:
     def backend_client(self, name: str) -> S3Client:
         """boto3 on the backend itself."""
         place = self._places[name]
-        return boto3.session.Session().client(
-            "s3",
+        return clients.make(
             endpoint_url=place.url,
             region_name=place.region,
             aws_access_key_id=place.access_key_id,
