@@ -32,6 +32,8 @@ CHANGES: dict[str, dict[str, Change]] = {
         "spec.server.idleTimeout": ({}, "7s"),
         "spec.server.shutdownDelay": ({}, "7s"),
         "spec.server.shutdownGrace": ({}, "7s"),
+        "spec.server.locationCache.maxAge": ({}, "7s"),
+        "spec.server.locationCache.maxEntries": ({"spec.server.locationCache.maxAge": "7s"}, 7),
         "spec.server.presignedSigV2": ({}, True),
         "spec.server.virtualHostDomain": ({}, "s3.example.com"),
         "spec.server.tls.secretName": ({}, "tls"),

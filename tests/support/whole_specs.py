@@ -56,6 +56,7 @@ _SERVER: Document = {
     "idleTimeout": "121s",
     "shutdownDelay": "3s",
     "shutdownGrace": "6m",
+    "locationCache": {"maxAge": "2s", "maxEntries": 7},
     "presignedSigV2": True,
     "virtualHostDomain": "s3.example.com",
     "tls": {"secretName": "tls", "minVersion": "1.3"},
