@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +60,7 @@ def test_how_they_are_written() -> None:
 @given(st.integers(0, SEVENTY_YEARS_MS))
 def test_there_and_back(epoch_ms: int) -> None:
     whole_ms = epoch_ms // 1000 * 1000
+    assert iso_date(epoch_ms) == f"{datetime.fromtimestamp(whole_ms / 1000, UTC):%Y-%m-%dT%H:%M:%S}.000Z"
     assert parse_http_date(http_date(epoch_ms)) == whole_ms
     assert parse_amz_date(amz_date(epoch_ms)) == whole_ms
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from xml.etree.ElementTree import fromstring
 
@@ -86,6 +87,25 @@ def test_url_encoding_of_everything_that_is_a_key() -> None:
 def test_any_printable_key_comes_back(key: str) -> None:
     page = ops.ObjectsListed(ops.ListObjectsV2("photos"), (listed(key),), (), None)
     assert as_botocore_reads("ListObjectsV2", render(page))["Contents"][0]["Key"] == key
+
+
+@pytest.mark.parametrize(("url_encode", "shown"), [(False, ["a", "b &amp; c", "ä"]), (True, ["a", "b%20%26%20c", "%C3%A4"])])
+def test_one_key_that_must_be_encoded_changes_no_other(url_encode: bool, shown: list[str]) -> None:
+    request = ops.ListObjectsV2("photos", url_encode=url_encode)
+    text = render(ops.ObjectsListed(request, (listed("a"), listed("b & c")), ("ä",), None)).decode()
+    assert re.findall("<Key>(.*?)</Key>|<CommonPrefixes><Prefix>(.*?)</Prefix>", text) == [(shown[0], ""), (shown[1], ""), ("", shown[2])]
+
+
+def test_each_key_has_its_own_checksums_and_second() -> None:
+    rows = (
+        ListedObject("a", 1, "e", AT_MS, (), "FULL_OBJECT"),
+        ListedObject("b", 1, "e", AT_MS + 1000, ("CRC32", "SHA1"), "COMPOSITE"),
+        ListedObject("c", 1, "e", AT_MS + 86_400_000, ("CRC32",), "FULL_OBJECT"),
+    )
+    shown = as_botocore_reads("ListObjectsV2", render(ops.ObjectsListed(ops.ListObjectsV2("photos"), rows, (), None)))["Contents"]
+    assert [each.get("ChecksumAlgorithm") for each in shown] == [None, ["CRC32", "SHA1"], ["CRC32"]]
+    assert [each.get("ChecksumType") for each in shown] == [None, "COMPOSITE", "FULL_OBJECT"]
+    assert [f"{each['LastModified']:%d %X}" for each in shown] == ["20 17:09:45", "20 17:09:46", "21 17:09:45"]
 
 
 def test_control_characters_are_references() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from s3o_proxy.domain.keyrange import JUST_BEHIND, KeyRange, key_range, successor
-from s3o_proxy.domain.model import ListedObject, ListedUpload, ListPage, ListQuery, Upload, UploadsPage
-from s3o_proxy.metadata.records import listed_object, listed_upload, upload
+from s3o_proxy.domain.model import ListedUpload, ListPage, ListQuery, Upload, UploadsPage
+from s3o_proxy.metadata.records import listed_objects, listed_upload, upload
 from s3o_proxy.metadata.story import Row, Steps, ask
 
 FIRST_CHUNK = 100
@@ -19,28 +19,28 @@ def list_objects(query: ListQuery) -> Steps[ListPage]:
     if query.limit <= 0 or span.empty:
         return ListPage((), (), truncated=False, last="")
     wanted = query.limit + 1
+    entries: Sequence[Row | str]
     if query.delimiter:
         entries = yield from _grouped(query, span, wanted)
     else:
-        rows = yield from ask("list_keys", bucket=query.bucket, start=span.start, stop=span.stop, count=wanted)
-        entries = [listed_object(row) for row in rows]
+        entries = yield from ask("list_keys", bucket=query.bucket, start=span.start, stop=span.stop, count=wanted)
     page = entries[: query.limit]
     last = page[-1] if page else ""
     return ListPage(
-        objects=tuple(entry for entry in page if not isinstance(entry, str)),
-        prefixes=tuple(entry for entry in page if isinstance(entry, str)),
+        objects=listed_objects([entry for entry in page if not isinstance(entry, str)]),
+        prefixes=tuple([entry for entry in page if isinstance(entry, str)]),
         truncated=len(entries) > query.limit,
-        last=last if isinstance(last, str) else last.key,
+        last=last if isinstance(last, str) else last["key"],
     )
 
 
-def _grouped(query: ListQuery, span: KeyRange, wanted: int) -> Steps[list[ListedObject | str]]:
-    """Keys and common prefixes (as str), in order.
+def _grouped(query: ListQuery, span: KeyRange, wanted: int) -> Steps[list[Row | str]]:
+    """The rows of keys, and common prefixes (as str), in order.
 
     Keys that stand beside each other are read in one scan. Where many lie below few prefixes, the rest of the page is a walk that
     seeks from entry to entry; so what a page costs depends on its entries alone, never on what lies below them.
     """
-    entries: list[ListedObject | str] = []
+    entries: list[Row | str] = []
     start, chunk = span.start, min(FIRST_CHUNK, wanted)
     while len(entries) < wanted and start < span.stop:
         before = len(entries)
@@ -59,14 +59,14 @@ def _grouped(query: ListQuery, span: KeyRange, wanted: int) -> Steps[list[Listed
     return entries
 
 
-def _add(entries: list[ListedObject | str], row: Row, query: ListQuery, start: str) -> str:
+def _add(entries: list[Row | str], row: Row, query: ListQuery, start: str) -> str:
     """Add the entry for one key, unless it was there; returns where the listing goes on behind it."""
     key: str = row["key"]
     if key < start:
         return start  # below the common prefix that was added last
     at = key.find(query.delimiter, len(query.prefix))
     if at < 0:
-        entries.append(listed_object(row))
+        entries.append(row)
         return key + JUST_BEHIND
     entry = key[: at + len(query.delimiter)]
     entries.append(entry)

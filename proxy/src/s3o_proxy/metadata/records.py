@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 
@@ -84,10 +84,14 @@ def copy_values(new: NewObject, copy: Copy) -> Values:
     }
 
 
-def listed_object(row: Row) -> ListedObject:
-    # By position: a page has a thousand of them.
-    key, size_bytes, etag, modified_ms, checksums, checksum_type = row
-    return ListedObject(key, size_bytes, etag, modified_ms, tuple(orjson.loads(checksums)), checksum_type)
+def listed_objects(rows: Iterable[Row]) -> tuple[ListedObject, ...]:
+    # By position, and all at once: a page has a thousand of them.
+    return tuple(
+        [
+            ListedObject(key, size_bytes, etag, modified_ms, tuple(orjson.loads(checksums)), checksum_type)
+            for key, size_bytes, etag, modified_ms, checksums, checksum_type in rows
+        ]
+    )
 
 
 def intent_values(intent: Intent) -> Values:

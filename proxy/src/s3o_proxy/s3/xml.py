@@ -1,18 +1,20 @@
 """The documents that we answer: every result of `operation.py` and every error, written by joining strings.
 
-A page of 1,000 keys is written on every LIST, so its rows are one f-string each. Field names and their order are those of AWS, S3 API
-Reference. Documents that clients send are read in `documents.py`; the two readers that operations use are exported here as well.
+A page of 1,000 keys is written on every LIST, so its rows are one f-string each, and what can be asked of the whole page is not asked of
+each row. Field names and their order are those of AWS, S3 API Reference. Documents that clients send are read in `documents.py`; the two
+readers that operations use are exported here as well.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import quote
 
-from s3o_proxy.domain.model import Digests, ListedObject, ListedUpload
+from s3o_proxy.domain.model import ChecksumType, Digests, ListedUpload
 from s3o_proxy.s3.conditions import quote_etag
-from s3o_proxy.s3.dates import iso_date
+from s3o_proxy.s3.dates import iso_date, iso_second
 from s3o_proxy.s3.documents import parse_complete_multipart_upload, parse_create_bucket, parse_delete
 from s3o_proxy.s3.errors import S3Error
 from s3o_proxy.s3.identifiers import OWNER_ID, OWNER_NAME, XML_NAMESPACE
@@ -113,21 +115,31 @@ def _objects_listed(result: ObjectsListed) -> bytes:
     if request.url_encode:
         fields.append("<EncodingType>url</EncodingType>")
     fields.append(_truncated(result.next_after is not None))
+    keys = _texts([each.key for each in result.objects], url_encode=request.url_encode)
     fields += [
-        f"<Contents><Key>{text(each.key)}</Key><LastModified>{iso_date(each.modified_ms)}</LastModified>"
-        f"<ETag>&quot;{each.etag}&quot;</ETag>{_listed_checksum(each)}<Size>{each.size_bytes}</Size>{owner}"
+        f"<Contents><Key>{key}</Key><LastModified>{iso_second(each.modified_ms // 1000)}</LastModified><ETag>&quot;{each.etag}&quot;</ETag>"
+        f"{_listed_checksum(each.checksum_algorithms, each.checksum_type)}<Size>{each.size_bytes}</Size>{owner}"
         "<StorageClass>STANDARD</StorageClass></Contents>"
-        for each in result.objects
+        for key, each in zip(keys, result.objects, strict=True)
     ]
     fields += _common_prefixes(result.prefixes, url_encode=request.url_encode)
-    return _document("ListBucketResult", "".join(fields))
+    return _document("ListBucketResult", *fields)
 
 
-def _listed_checksum(listed: ListedObject) -> str:
-    if not listed.checksum_algorithms:
+def _texts(keys: Sequence[str], *, url_encode: bool) -> Sequence[str]:
+    """Keys as they stand in a document. One look tells of most pages that nothing in them needs to be encoded."""
+    together = "".join(keys)
+    if url_encode:
+        return keys if _UNRESERVED.fullmatch(together) else [_url_text(key) for key in keys]
+    return [escape(key) for key in keys] if _SPECIAL.search(together) else keys
+
+
+@lru_cache(maxsize=256)
+def _listed_checksum(algorithms: tuple[str, ...], checksum_type: ChecksumType) -> str:
+    if not algorithms:
         return ""
-    algorithms = "".join([f"<ChecksumAlgorithm>{name}</ChecksumAlgorithm>" for name in listed.checksum_algorithms])
-    return f"{algorithms}<ChecksumType>{listed.checksum_type}</ChecksumType>"
+    names = "".join([f"<ChecksumAlgorithm>{name}</ChecksumAlgorithm>" for name in algorithms])
+    return f"{names}<ChecksumType>{checksum_type}</ChecksumType>"
 
 
 def _uploads_listed(result: UploadsListed) -> bytes:
@@ -159,7 +171,7 @@ def _uploads_listed(result: UploadsListed) -> bytes:
             f"{checksum}</Upload>"
         )
     fields += _common_prefixes(result.prefixes, url_encode=request.url_encode)
-    return _document("ListMultipartUploadsResult", "".join(fields))
+    return _document("ListMultipartUploadsResult", *fields)
 
 
 def _last_of_page(uploads: Sequence[ListedUpload], prefixes: Sequence[str]) -> tuple[str, str]:
@@ -190,7 +202,7 @@ def _parts_listed(result: PartsListed) -> bytes:
         fields.append(
             f"<ChecksumAlgorithm>{upload.checksum_algorithm}</ChecksumAlgorithm><ChecksumType>{upload.checksum_type}</ChecksumType>"
         )
-    return _document("ListPartsResult", "".join(fields))
+    return _document("ListPartsResult", *fields)
 
 
 def _buckets_listed(result: BucketsListed) -> bytes:
@@ -247,8 +259,8 @@ def _upload_completed(result: UploadCompleted, base_url: str) -> bytes:
 # --- pieces --------------------------------------------------------------------------------------------------------
 
 
-def _document(root: str, content: str) -> bytes:
-    return f'{_HEAD}<{root} xmlns="{XML_NAMESPACE}">{content}</{root}>'.encode()
+def _document(root: str, *content: str) -> bytes:
+    return "".join((f'{_HEAD}<{root} xmlns="{XML_NAMESPACE}">', *content, f"</{root}>")).encode()
 
 
 def _element(name: str, text: str) -> str:
@@ -260,8 +272,7 @@ def _truncated(value: bool) -> str:
 
 
 def _common_prefixes(prefixes: Sequence[str], *, url_encode: bool) -> list[str]:
-    text = _url_text if url_encode else escape
-    return [f"<CommonPrefixes><Prefix>{text(prefix)}</Prefix></CommonPrefixes>" for prefix in prefixes]
+    return [f"<CommonPrefixes><Prefix>{prefix}</Prefix></CommonPrefixes>" for prefix in _texts(prefixes, url_encode=url_encode)]
 
 
 def _object_checksums(digests: Digests) -> str:
