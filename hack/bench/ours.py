@@ -28,11 +28,14 @@ _API_VERSION = "s3orchestrator.io/v1alpha1"
 
 
 @contextlib.contextmanager
-def proxy(scratch: Path, upstream_port: int, database_uri: str | None, processes: int = 1) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Yields its process and port. `database_uri` None: SQLite."""
+def proxy(
+    scratch: Path, upstream_port: int, database_uri: str | None, processes: int = 1, location_cache: str | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Yields its process and port. `database_uri` None: SQLite. `location_cache`: how old what it remembers may be."""
     port, log, config = free_port(), scratch / "s3o.log", scratch / "config"
     config.mkdir()
-    (config / "bench.yaml").write_text(yaml.safe_dump_all(_resources(scratch, upstream_port, database_uri), sort_keys=False))
+    resources = _resources(scratch, upstream_port, database_uri, location_cache)
+    (config / "bench.yaml").write_text(yaml.safe_dump_all(resources, sort_keys=False))
     # The program beside this interpreter: the checkout's own, whatever else is on the PATH.
     program = Path(sys.executable).with_name("s3o")
     several = ["--processes", str(processes)] if processes > 1 else []
@@ -42,12 +45,15 @@ def proxy(scratch: Path, upstream_port: int, database_uri: str | None, processes
         yield server, port
 
 
-def _resources(scratch: Path, upstream_port: int, database_uri: str | None) -> list[dict[str, object]]:
+def _resources(scratch: Path, upstream_port: int, database_uri: str | None, location_cache: str | None) -> list[dict[str, object]]:
     owner = {"orchestratorRef": {"name": "bench"}}
     keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY}
     database: dict[str, object] = {"driver": "SQLite", "path": str(scratch / "s3o.db")}
     if database_uri:
         database = {"driver": "Postgres", "uriSecretRef": {"name": "database", "key": "uri"}}
+    server: dict[str, object] = {"region": REGION}
+    if location_cache:
+        server["locationCache"] = {"maxAge": location_cache}
     backend = {
         "endpoint": f"http://127.0.0.1:{upstream_port}",
         "bucket": _PHYSICAL_BUCKET,
@@ -58,7 +64,7 @@ def _resources(scratch: Path, upstream_port: int, database_uri: str | None) -> l
     return [
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": keys},
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "database"}, "stringData": {"uri": database_uri or "unused"}},
-        resource("S3Orchestrator", "bench", {"server": {"region": REGION}, "database": database}),
+        resource("S3Orchestrator", "bench", {"server": server, "database": database}),
         resource("StorageBackend", "stub", owner | backend),
         resource("VirtualBucket", BUCKET, owner | {"credentials": [{"name": "bench", "secretRef": {"name": "keys"}}]}),
     ]

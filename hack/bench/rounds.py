@@ -48,6 +48,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", type=lambda text: text.split(","), default=names, help=f"some of: {','.join(names)}")
     parser.add_argument("--connections", type=_at_least_one, default=32, help="requests in flight, of small operations (default 32)")
     parser.add_argument("--database", choices=("postgres", "sqlite"), help="default: postgres where it is installed")
+    parser.add_argument("--location-cache", metavar="AGE", help="with spec.server.locationCache of this maxAge: 60s (default: none)")
     parser.add_argument("--without-flatness", action="store_true", help="leave out the pages of LIST over a million keys")
     parser.add_argument("--processes", type=_numbers, help="compare so many processes on one port with each other, instead: 1,2")
     alone = parser.add_mutually_exclusive_group()
@@ -113,7 +114,7 @@ def sides_of(options: argparse.Namespace, scratch: Path) -> Iterator[list[Side]]
             if database == "postgres":
                 engine, uri = running.enter_context(ours.postgres(scratch))
                 watch = {"database": engine.pid}
-            proxy, port = running.enter_context(ours.proxy(scratch, upstream, uri))
+            proxy, port = running.enter_context(ours.proxy(scratch, upstream, uri, location_cache=options.location_cache))
             sides.append(Side("ours", port, ours.BUCKET, {"server": proxy.pid, **watch}, scratch))
         if not options.without_nginx:
             plain, port = running.enter_context(servers.nginx(scratch, upstream))
