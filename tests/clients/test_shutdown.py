@@ -80,12 +80,12 @@ def test_idle_connections_do_not_hold_it_up(launch: Launch, tls: bool) -> None:
     began = time.monotonic()
     # Who keeps an idle connection does not listen on it: over TLS it will not say goodbye.
     assert fleet.stop() == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     s3.close()
 
 
 def test_readiness_says_no_before_the_listener_closes(launch: Launch) -> None:
-    fleet = launch(server={"shutdownDelay": "2s"})
+    fleet = launch(server={"shutdownDelay": "5s"})
     proxy, s3 = fleet.proxies[0], fleet.client()
     proxy.terminate()
     wait_until(lambda: proxy.health() == 503, "readiness still says yes")

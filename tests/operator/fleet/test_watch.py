@@ -43,7 +43,7 @@ class World:
         self.clock, self.cache, self.version = Clock(), Cache(), 0
         self.queue = WorkQueue(self.clock)
         self._stack = stack
-        client = AdminClient(Metrics(), timeout_s=0.3)
+        client = AdminClient(Metrics(), timeout_s=1)
         stack.push_async_callback(client.close)
         self.watch = FleetWatch(client, self.cache, self.queue, self.clock, Pace(figures_s=30))
         self.put(resources.orchestrator())

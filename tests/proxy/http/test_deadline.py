@@ -91,7 +91,7 @@ async def test_a_limit_passes_once_and_not_before_its_time() -> None:
     passed: asyncio.Future[float] = loop.create_future()
     started = loop.time()
     Deadline(loop).set(50, lambda: passed.set_result(loop.time()))  # A second call would raise InvalidStateError.
-    assert await asyncio.wait_for(passed, 2) - started > 0.045
+    assert await asyncio.wait_for(passed, 8) - started > 0.045
     await asyncio.sleep(0.1)
 
 
@@ -104,8 +104,8 @@ async def test_the_last_limit_set_is_the_one_that_counts(first_ms: int, then_ms:
     started = loop.time()
     deadline.set(first_ms, lambda: passed.append("first"))
     deadline.set(then_ms, over.set)
-    await asyncio.wait_for(over.wait(), 2)
-    assert 0.07 < loop.time() - started < 1
+    await asyncio.wait_for(over.wait(), 8)
+    assert 0.07 < loop.time() - started < 4
     assert not passed
 
 

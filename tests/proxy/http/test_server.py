@@ -69,13 +69,13 @@ async def test_a_request_in_flight_finishes_and_nobody_else_comes_in() -> None:
         busy.send(GET)
         await slow.started.wait()
         served.server.stop()
-        await asyncio.wait_for(refuses_connections(served), 2)
+        await asyncio.wait_for(refuses_connections(served), 8)
         assert await idle.is_closed()
         slow.go.set()
         response = await busy.response()
         assert (response.body, response.headers["connection"]) == (b"done", "close")
         assert await busy.is_closed()
-        await asyncio.wait_for(served.running, 2)
+        await asyncio.wait_for(served.running, 8)
 
 
 async def test_it_does_not_end_before_a_slow_client_has_taken_all() -> None:
