@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _record(options: argparse.Namespace, output: Path) -> None:
     case = case_named(options.case)
-    alone = argparse.Namespace(database=options.database, without_ours=False, without_nginx=True)
+    alone = argparse.Namespace(database=options.database, location_cache=None, without_ours=False, without_nginx=True)
     with tempfile.TemporaryDirectory(prefix="s3o-profile-") as scratch, sides_of(alone, Path(scratch)) as (side,):
         seed(side, [case])
         job = job_for(side, case.name, connections=case.connections or options.connections, seconds=options.seconds)
