@@ -58,9 +58,10 @@ class RequestBody:
             if not piece:
                 continue  # Framing alone.
             self._take(piece)
-            if held:
-                yield held
-            held = piece
+            if self._received_bytes < self.size_bytes:
+                yield piece
+            else:
+                held = piece  # The last: the promises come first.
         self._verify()
         if held:
             yield held

@@ -21,6 +21,7 @@ from s3o_proxy.domain.errors import ClientTimeout, MalformedBody
 from s3o_proxy.http.deadline import Deadline
 from s3o_proxy.http.exchange import HIGH_WATER_BYTES, PIECE_BYTES, Exchange
 from s3o_proxy.http.head import HEAD_LIMIT_BYTES, URL_LIMIT_BYTES, Head, read_head
+from s3o_proxy.http.incoming import Incoming
 from s3o_proxy.http.outgoing import Outgoing
 from s3o_proxy.s3.errors import S3Error
 from s3o_proxy.sockets.pipe import Pipe
@@ -72,7 +73,6 @@ class S3Protocol(asyncio.Protocol):
         """The first is being answered, the last may still be receiving its body."""
         self._receiving: Exchange | None = None
         self._bypassing = False
-        self._paused = False
         self._deaf = False
         """Nothing more is parsed: the client said that this was its last request, or what it sends is no HTTP."""
         self._told_to_stop = False
@@ -84,6 +84,7 @@ class S3Protocol(asyncio.Protocol):
 
     def connection_made(self, base: asyncio.BaseTransport) -> None:
         self.transport = transport = cast("asyncio.Transport", base)  # uvloop's have all of its methods and are no subclass.
+        self._incoming = Incoming(transport, self.data_received)
         self._outgoing = Outgoing(transport, self._deadline, lambda: self.edge.limits().stall_timeout_ms)
         peer = transport.get_extra_info("peername")
         self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else ""
@@ -94,6 +95,7 @@ class S3Protocol(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         self._server_state.connections.discard(self)
         self._deadline.close()
+        self._incoming.close()
         self._unparsed, self._deaf = b"", True
         if not self._queue:
             return
@@ -177,14 +179,10 @@ class S3Protocol(asyncio.Protocol):
             self.on_message_complete()
 
     def _set_reading(self) -> None:
-        full = self._receiving is not None and self._receiving.buffered_bytes >= HIGH_WATER_BYTES
-        pause = bool(self._unparsed) or full
-        if pause != self._paused and not self.transport.is_closing():
-            self._paused = pause
-            if pause:
-                self.transport.pause_reading()
-            else:
-                self.transport.resume_reading()
+        receiving = self._receiving
+        full = receiving is not None and receiving.buffered_bytes >= HIGH_WATER_BYTES
+        left = receiving.left_bytes if receiving is not None and self._bypassing else 0
+        self._incoming.set(reads=not self._unparsed and not full, left_bytes=left or 0)
 
     # --- parser callbacks --------------------------------------------------------------------------------------------------------
 
