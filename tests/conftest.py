@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
+import hypothesis
 import pytest
 from tests.support.fleet import launch, logs_of_running_proxies
 from tests.support.kube import bare_cluster
@@ -13,6 +14,10 @@ from tests.support.seaweedfs import seaweedfs
 
 # Here and nowhere else: what two folders import by themselves is two fixtures, and each process of the tests has two API servers.
 __all__ = ["bare_cluster", "installed_cluster", "launch", "postgres", "postgres_database", "seaweedfs"]
+
+# How long an example takes says how busy the machine is, and nothing of the code.
+hypothesis.settings.register_profile("s3o", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("s3o")
 
 
 @pytest.hookimpl(wrapper=True)

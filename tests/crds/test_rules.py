@@ -319,7 +319,7 @@ BUCKET_NAMES = ("photos", "xn--a", "10.0.0.1", "a--x-s3", "sthree-a", "amzn-s3-d
 
 
 @pytest.mark.parametrize("field", ANY_VALUE)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_the_models_and_the_api_server_agree_on_any_value(cluster: Cluster, field: str, data: st.DataObject) -> None:
     value = data.draw(ANY_VALUE[field])
@@ -328,7 +328,7 @@ def test_the_models_and_the_api_server_agree_on_any_value(cluster: Cluster, fiel
     assert _accepts_model(document) == _accepts_server(cluster, document), value
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=_mostly("ab01.-", *BUCKET_NAMES))
 def test_they_agree_on_any_bucket_name_given_or_by_default(cluster: Cluster, name: str) -> None:
     given = bucket(bucketName=name)

@@ -52,7 +52,7 @@ EDITS = st.lists(st.tuples(KINDS, st.integers(0, 5000), st.binary(min_size=1, ma
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_what_is_near_it_holds(target: str, data: st.DataObject) -> None:
     paths = st.sampled_from(corpus(target))

@@ -63,7 +63,7 @@ def offer(kind: str, namespace: Namespace) -> int:
     """How many were accepted."""
     made: list[Object] = []
 
-    @settings(max_examples=HOW_MANY[kind], derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=HOW_MANY[kind], derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(spec=specs(kind))
     def one(spec: Object) -> None:
         plural = namespace.path(kind).rsplit("/", 1)[-1]

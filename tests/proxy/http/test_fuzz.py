@@ -162,7 +162,7 @@ class _Errors(logging.Handler):
         self.messages.append(self.format(record))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(STREAMS, min_size=20, max_size=60))
 def test_any_bytes_get_an_answer_that_is_no_internal_error(streams: list[bytes]) -> None:
     errors = _Errors()

@@ -106,7 +106,7 @@ async def test_small_ones_come_by_the_transport(size: int, meter: Meter) -> None
     assert meter.read_bytes == 0
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sizes=st.lists(st.integers(0, SIZE) | st.sampled_from([WORTH_BYTES, WORTH_BYTES + 65536, SIZE]), min_size=1, max_size=4),
     seed=st.integers(0, 1000),

@@ -122,7 +122,7 @@ def cut_at(*cuts: int) -> Handler:
     return send
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sizes=st.lists(st.integers(0, SIZE) | st.sampled_from([WORTH_BYTES - 1, WORTH_BYTES, WORTH_BYTES + 1, SIZE]), min_size=1, max_size=4),
     cuts=st.lists(st.integers(1, SIZE), max_size=4),

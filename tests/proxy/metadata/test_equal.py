@@ -315,7 +315,6 @@ def test_all_say_the_same(postgres: PostgresServer, shared_database: DatabaseCon
             settings=settings(
                 max_examples=max(1, STEPS // STEPS_EACH),
                 stateful_step_count=STEPS_EACH,
-                deadline=None,
                 suppress_health_check=list(HealthCheck),
                 print_blob=True,
             ),

@@ -164,7 +164,7 @@ class World:
 
 
 @pytest.mark.parametrize("database", ["SQLite", "Postgres"], indirect=True)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(steps, min_size=1, max_size=8), max_size=6))
 async def test_invariants_hold_whatever_happens_at_once(ledger: Metadata, waves: Sequence[Sequence[Step]]) -> None:
     world = World(ledger, f"bucket-{next(runs)}")

@@ -48,7 +48,7 @@ def entries(page: ListPage) -> list[str]:
     return sorted([*(listed.key for listed in page.objects), *page.prefixes], key=str.encode)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sets(KEYS, max_size=40), st.lists(QUERIES, max_size=8))
 async def test_pages_are_what_the_model_says(ledger: Metadata, way: str, keys: set[str], queries: list[ListQuery]) -> None:
     bucket = next(fresh_buckets)
@@ -60,7 +60,7 @@ async def test_pages_are_what_the_model_says(ledger: Metadata, way: str, keys: s
         assert page.last == (model.entries[-1] if model.entries else "")
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sets(KEYS, max_size=40), QUERIES, st.integers(1, 5))
 async def test_paging_through_shows_everything_once(ledger: Metadata, way: str, keys: set[str], query: ListQuery, limit: int) -> None:
     query = replace(query, bucket=next(fresh_buckets), limit=limit)
@@ -205,7 +205,7 @@ async def _ungrouped(ledger: Metadata, after_key: str, after_id: str) -> list[st
     return shown(await ledger.list_uploads(BUCKET, "", "", after_key, after_id, 10))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(["a", "a/1", "a/2", "b", "b/", "b/x/y", "c", "\uffff", "\U00010000/"]), max_size=14), st.integers(1, 4))
 async def test_paging_through_uploads_shows_everything_once(ledger: Metadata, keys: list[str], limit: int) -> None:
     bucket = next(fresh_buckets)
