@@ -11,6 +11,7 @@ import httpx
 import pytest
 from botocore.config import Config
 from tests.support.fleet import BackendShape, Fleet, KeyPair, Launch
+from tests.support.manifests import write_whole
 from tests.support.postgres import PostgresServer
 from tests.support.proxy import wait_until
 from tests.support.s3 import refused
@@ -182,7 +183,7 @@ def test_an_invalid_change_is_refused_and_the_old_generation_keeps_serving(launc
     before = proxy.generation
     broken = fleet.config / "broken.yaml"
     for number, (what, text) in enumerate(BROKEN.items(), 1):
-        broken.write_text(text)
+        write_whole(broken, text)
         wait_until(lambda: (proxy.metric("s3o_config_refusals_total") or 0) >= number, f"{what} was not refused")  # noqa: B023  not kept
         assert proxy.generation == before
         assert s3.get_object(Bucket="photos", Key="k")["ContentLength"] == 1
@@ -201,7 +202,7 @@ def test_a_change_that_needs_a_restart_is_refused_and_says_so(launch: Launch) ->
     fleet = launch()
     proxy = fleet.proxies[0]
     manifest = fleet.config / "orchestrator.yaml"
-    manifest.write_text(manifest.read_text().replace("s3o.db", "other.db"))
+    write_whole(manifest, manifest.read_text().replace("s3o.db", "other.db"))
     wait_until(lambda: proxy.metric("s3o_config_refusals_total") == 1, "another database was not refused")
     assert "needs a restart" in proxy.log.read_text()
     put(fleet.client(), "k")
@@ -266,16 +267,16 @@ def test_a_backend_keeps_its_bucket(launch: Launch) -> None:
     text = written.read_text()
     changed = re.sub(r"^(\s+bucket:) .*$", r"\1 elsewhere", text, flags=re.MULTILINE)
     assert changed != text
-    written.write_text(changed)
+    write_whole(written, changed)
     wait_until(lambda: (proxy.metric("s3o_config_refusals_total") or 0) >= 1, "the other bucket was not refused")
     assert s3.get_object(Bucket="photos", Key="k")["ContentLength"] == 1
     fleet.stop()
     with pytest.raises(AssertionError, match="lie in the bucket"):
         proxy.start()
-    written.write_text(text)
+    write_whole(written, text)
     proxy.start()
     assert s3.get_object(Bucket="photos", Key="k")["ContentLength"] == 1
     fleet.client().delete_object(Bucket="photos", Key="k")
     wait_until(lambda: proxy.metric("s3o_cleanup_queue_depth") == 0 and fleet.stored("first") == {}, "the object was not cleaned up")
     with fleet.next_generation():
-        written.write_text(changed)
+        write_whole(written, changed)

@@ -15,6 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from tests.support.admin import ask
 from tests.support.fleet import BackendShape, Fleet
+from tests.support.manifests import write_whole
 from tests.support.postgres import PostgresServer
 from tests.support.proxy import Proxy, wait_until
 from tests.support.seaweedfs import SeaweedFS
@@ -89,7 +90,7 @@ class Pod:
         config = config.model_copy(update={"digest": digest_of(config, snapshot.secrets)})
         (hot,) = split(config, snapshot.secrets)
         for name, content in (hot | static_part(config, snapshot.secrets)).items():
-            (self._mounted / name).write_text(json.dumps(content))
+            write_whole(self._mounted / name, json.dumps(content))
 
     def status(self) -> dict[str, Any]:
         said: dict[str, Any] = ask(self.proxy, "POST", "reload").json()

@@ -41,8 +41,13 @@ def secret(name: str, values: Mapping[str, str], kind: str = "Opaque") -> Manife
 
 def write(path: Path, *manifests: Manifest) -> None:
     """All of `manifests` into one file, which appears or changes as a whole."""
+    write_whole(path, yaml.safe_dump_all(manifests, sort_keys=False))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """At once: a proxy that looks at the directory meanwhile would take half a file for a change."""
     draft = path.with_suffix(".draft")
-    draft.write_text(yaml.safe_dump_all(manifests, sort_keys=False))
+    draft.write_text(text)
     draft.rename(path)
 
 
