@@ -65,10 +65,10 @@ def meter(monkeypatch: pytest.MonkeyPatch) -> Iterator[Meter]:
 
 async def raises_of(client: WireClient, errors: asyncio.Queue[BaseException]) -> BaseException:
     client.send(put() + CONTENT[: SIZE // 2])
-    return await asyncio.wait_for(errors.get(), 5)
+    return await asyncio.wait_for(errors.get(), 20)
 
 
-def keeping(errors: asyncio.Queue[BaseException], taken: asyncio.Event | None = None) -> HandlerEdge:
+def keeping(errors: asyncio.Queue[BaseException], taken: asyncio.Event | None = None, *, stall_timeout_ms: int = 30_000) -> HandlerEdge:
     """Takes a body; what it hears instead of its end goes into `errors`. `taken`: set when half of one is here."""
 
     async def take(exchange: Exchange) -> None:
@@ -84,7 +84,7 @@ def keeping(errors: asyncio.Queue[BaseException], taken: asyncio.Event | None = 
             raise
         answer_ok(exchange, b"")
 
-    return HandlerEdge(take, ServerConfig(stall_timeout_ms=200))
+    return HandlerEdge(take, ServerConfig(stall_timeout_ms=stall_timeout_ms))
 
 
 # --- what arrives ---------------------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ async def test_two_fast_sides_leave_others_their_turn() -> None:
 
 async def test_a_client_that_stalls_is_too_slow() -> None:
     errors = asyncio.Queue[BaseException]()
-    async with serving(keeping(errors)) as served, connected(served.port) as client:
+    async with serving(keeping(errors, stall_timeout_ms=200)) as served, connected(served.port) as client:
         assert isinstance(await raises_of(client, errors), ClientTimeout)
 
 
@@ -229,7 +229,7 @@ async def test_who_takes_the_body_hears_that_the_client_is_gone(how: str) -> Non
         if how == "resets":
             client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.writer.transport.abort()
-        assert isinstance(await asyncio.wait_for(errors.get(), 5), ClientDisconnected)
+        assert isinstance(await asyncio.wait_for(errors.get(), 20), ClientDisconnected)
 
 
 async def test_an_answer_in_the_middle_of_a_body_arrives_and_ends_the_connection() -> None:
