@@ -21,7 +21,7 @@ from tests.probe.tales import QUOTA_BYTES, Tale
 from tests.probe.trial import Blow, Intruder, Told, Trial, look
 from tests.probe.world import World, two_shelves
 
-from s3o_proxy import app
+from s3o_proxy import proxy
 
 Record = Callable[[str, object], None]
 
@@ -120,6 +120,6 @@ def that_differ(outside: Sequence[tuple[int, int]], *, between: bool = False) ->
 @contextmanager
 def clocks_of(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
-        patch.setattr(app, "now_ms", lambda: world.now_ms)
-        patch.setattr(app, "ticks_ms", lambda: world.ticks_ms)
+        patch.setattr(proxy, "now_ms", lambda: world.now_ms)
+        patch.setattr(proxy, "ticks_ms", lambda: world.ticks_ms)
         yield

@@ -14,7 +14,6 @@ from tests.probe.lives import Life
 from tests.support.stories import BytesBody, backend_config
 
 from s3o_crds.compiled import BackendConfig, BucketConfig, FleetConfig
-from s3o_proxy import app
 from s3o_proxy.backends.memory import MemoryBackend, OpenUpload
 from s3o_proxy.backends.port import Backend
 from s3o_proxy.backends.registry import Backends
@@ -23,6 +22,7 @@ from s3o_proxy.config.snapshot import Credential, take_snapshot
 from s3o_proxy.config.watch import LiveConfig
 from s3o_proxy.domain.lease import LEASE_MS
 from s3o_proxy.metadata.ledger import Ledger
+from s3o_proxy.proxy import Proxy
 from s3o_proxy.s3.operation import ObjectRead, Operation, Result
 from s3o_proxy.telemetry.metrics import Metrics
 from s3o_proxy.workers.audit import audit
@@ -81,7 +81,7 @@ class World:
             return WiredBackend(self.backends[config.name], board)
 
         backends = Backends(lambda _: None, open_backend)
-        proxy = app.Proxy(LiveConfig(_Given(self.config), _METRICS), metadata, backends, _METRICS)
+        proxy = Proxy(LiveConfig(_Given(self.config), _METRICS), metadata, backends, _METRICS)
         site = Site(self, life, board, proxy, metadata, opened.cut)
         if max_put_bytes is not None:
             (cleanup,) = [worker for worker in proxy._driver._workers if isinstance(worker, CleanUp)]
@@ -139,7 +139,7 @@ class Site:
     world: World
     life: Life
     board: Board
-    proxy: app.Proxy
+    proxy: Proxy
     metadata: Ledger
     cut: Callable[[], Awaitable[None]]
 

@@ -15,7 +15,7 @@ SPECIFIED_THROUGH = {
     "tests/crds/test_kinds.py": {
         "crds": ["v1alpha1/operations.py", "crdgen/__main__.py", "crdgen/crd.py", "crdgen/editor.py", "crdgen/reference.py"]
     },
-    "tests/clients/test_boto3_objects.py": {"proxy": ["app.py", "processes/tuning.py"]},
+    "tests/clients/test_boto3_objects.py": {"proxy": ["app.py", "proxy.py", "processes/tuning.py"]},
     "tests/operator/test_fleet.py": {
         "operator": [
             *("resync.py", "apply/protection.py", "observe/cluster.py"),
