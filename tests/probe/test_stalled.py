@@ -29,11 +29,11 @@ KIB, MIB = 1024, 1024**2
 
 pytestmark = pytest.mark.slow
 
-CLIENT_S = 2.0
+CLIENT_S = 4.0
 """How long a client may stand still, and its head may take."""
-BACKEND_S = 1.0
+BACKEND_S = 2.0
 """How long the backend behind the valve may."""
-BETWEEN_S = 1.4
+BETWEEN_S = 2.8
 """A pause that a client may make, and that backend may not."""
 FILM = random_bytes(16 * MIB)
 """More than all buffers on its way hold."""
