@@ -17,8 +17,7 @@ from s3o_crds.compiled import BackendConfig, BucketConfig, FleetConfig
 from s3o_proxy.backends.memory import MemoryBackend, OpenUpload
 from s3o_proxy.backends.port import Backend
 from s3o_proxy.backends.registry import Backends
-from s3o_proxy.config.loader import Loaded
-from s3o_proxy.config.snapshot import Credential, take_snapshot
+from s3o_proxy.config.snapshot import Credential, Loaded, take_snapshot
 from s3o_proxy.config.watch import LiveConfig
 from s3o_proxy.domain.lease import LEASE_MS
 from s3o_proxy.metadata.ledger import Ledger

@@ -9,14 +9,12 @@ import signal
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import version
-from pathlib import Path
 from socket import socket
 from typing import Any
 
 import uvloop
 
 from s3o_proxy.backends.registry import Backends
-from s3o_proxy.config.loader import load
 from s3o_proxy.config.snapshot import Snapshot
 from s3o_proxy.config.watch import LiveConfig, Source
 from s3o_proxy.domain.errors import DatabaseReplaced
@@ -141,13 +139,12 @@ def _follow_logging(logs: Logs, snapshot: Snapshot) -> None:
 # --- s3o audit -----------------------------------------------------------------------------------------------------------------------
 
 
-def audit_fleet(directory: Path) -> list[Difference]:
-    """Compare rows, bytes and counters of the fleet that `directory` describes; it may be running."""
-    return asyncio.run(_audit(directory))
+def audit_fleet(snapshot: Snapshot) -> list[Difference]:
+    """Compare rows, bytes and counters of the fleet; it may be running."""
+    return asyncio.run(_audit(snapshot))
 
 
-async def _audit(directory: Path) -> list[Difference]:
-    snapshot = load(directory, os.environ).snapshot
+async def _audit(snapshot: Snapshot) -> list[Difference]:
     async with AsyncExitStack() as stack:
         metadata = await open_ledger(snapshot.config.database, snapshot.secrets, read_only=True)
         stack.push_async_callback(metadata.close)

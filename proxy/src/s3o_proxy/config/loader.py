@@ -18,7 +18,7 @@ from s3o_proxy.config.certificates import check_certificates
 from s3o_proxy.config.documents import Document, Unreadable, files_of, read_documents
 from s3o_proxy.config.environment import Unresolved, expand
 from s3o_proxy.config.errors import ConfigError
-from s3o_proxy.config.snapshot import Snapshot, take_snapshot
+from s3o_proxy.config.snapshot import Loaded, take_snapshot
 from s3o_proxy.domain.frozen import frozen
 
 _OUR_KINDS = frozenset(model.__name__ for model in (S3Orchestrator, StorageBackend, VirtualBucket, Secret))
@@ -38,14 +38,6 @@ class _Found:
     places: dict[ResourceName, str] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-
-
-@frozen
-class Loaded:
-    """`ignored`: documents of kinds that are not read here, one line each."""
-
-    snapshot: Snapshot
-    ignored: tuple[str, ...]
 
 
 @frozen

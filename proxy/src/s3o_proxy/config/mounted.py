@@ -17,8 +17,7 @@ from s3o_crds.digest import digest_of_document
 from s3o_crds.layout import CONFIG_FILE, PART_FILE, SECRETS_FILE, STATIC_FILE, join
 from s3o_proxy.config.certificates import check_certificates
 from s3o_proxy.config.errors import ConfigError
-from s3o_proxy.config.loader import Loaded
-from s3o_proxy.config.snapshot import take_snapshot
+from s3o_proxy.config.snapshot import Loaded, take_snapshot
 from s3o_proxy.domain.frozen import frozen
 
 

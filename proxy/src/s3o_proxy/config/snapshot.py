@@ -104,6 +104,14 @@ class Snapshot:
         return frozenset(values | ({password, unquote(password)} if password else set()))
 
 
+@frozen
+class Loaded:
+    """`ignored`: documents of kinds that are not read here, one line each."""
+
+    snapshot: Snapshot
+    ignored: tuple[str, ...]
+
+
 def take_snapshot(config: FleetConfig, secret_values: Mapping[SecretRef, str]) -> Snapshot:
     """Index a compiled config. Raises ConfigError where a secret is missing or two credentials cannot be told apart."""
     missing = [f"secret {ref} is referred to and has no value" for ref in _references(config) if ref not in secret_values]

@@ -16,8 +16,7 @@ from watchfiles import awatch
 
 from s3o_crds.compiled import FleetConfig
 from s3o_proxy.config.errors import ConfigError
-from s3o_proxy.config.loader import Loaded
-from s3o_proxy.config.snapshot import Snapshot, what_needs_restart
+from s3o_proxy.config.snapshot import Loaded, Snapshot, what_needs_restart
 from s3o_proxy.domain.errors import DomainError
 
 log = logging.getLogger(__name__)
