@@ -1,4 +1,7 @@
-"""Micro-batched lookups: all that are asked for in one tick, or while a round trip runs, share the next round trip."""
+"""Micro-batched lookups: all that are asked for in one tick, or while a round trip runs, share the next round trip.
+
+One at a time, for a question that many share costs less than two that few share. But nobody waits for long behind one that is slow.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ from s3o_proxy.metadata.engine import Engine
 from s3o_proxy.metadata.objects import Address, find_objects
 
 MOST_ADDRESSES = 500
-MOST_READERS = 2
+MOST_READERS = 3
+"""Of the four connections that read: one is always left to listings."""
+PATIENCE_S = 0.005
+"""An answer that takes longer is waited for no more: who asks next begins another round trip beside it."""
 
 
 class Finder:
@@ -18,12 +24,16 @@ class Finder:
         self._engine = engine
         self._waiting: dict[Address, list[asyncio.Future[StoredObject | None]]] = {}
         self._readers: set[asyncio.Task[None] | None] = set()
+        self._asked_s = 0.0
+        """When the latest round trip began."""
 
     async def find(self, address: Address) -> StoredObject | None:
-        future: asyncio.Future[StoredObject | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[StoredObject | None] = loop.create_future()
         self._waiting.setdefault(address, []).append(future)
-        if not self._readers or (len(self._waiting) == 1 and len(self._readers) < MOST_READERS):
+        if not self._readers or (len(self._readers) < MOST_READERS and loop.time() - self._asked_s > PATIENCE_S):
             # The first of a tick starts a reader; the others of the tick have joined before it runs.
+            self._asked_s = loop.time()
             reader = asyncio.create_task(self._read_all(), name="metadata-finder")
             self._readers.add(reader)
         return await future
@@ -40,6 +50,7 @@ class Finder:
         batch = dict(islice(self._waiting.items(), MOST_ADDRESSES))
         for address in batch:
             del self._waiting[address]
+        self._asked_s = asyncio.get_running_loop().time()
         try:
             found = await self._engine.read(find_objects([*batch]))
         except (Exception, asyncio.CancelledError) as error:
