@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import orjson
 import pytest
 
 from s3o_proxy.domain.model import StoredObject
 from s3o_proxy.metadata import finder
-from s3o_proxy.metadata.finder import MOST_READERS, Finder
+from s3o_proxy.metadata.finder import MOST_READERS, Finder, Found
 from s3o_proxy.metadata.story import Steps
 
 
@@ -21,7 +20,7 @@ class Questions:
         self.asked: list[list[str]] = []
         self.answers: list[asyncio.Future[None]] = []
 
-    async def read(self, steps: Steps[dict[Any, StoredObject]]) -> dict[Any, StoredObject]:
+    async def read(self, steps: Steps[Found]) -> Found:
         statement = next(steps)
         self.asked.append([one["key"] for one in orjson.loads(str(statement.params["batch"]))])
         self.answers.append(asyncio.get_running_loop().create_future())
@@ -45,7 +44,7 @@ def questions() -> Questions:
 
 @pytest.fixture
 def lookups(questions: Questions) -> Finder:
-    return Finder(questions)  # type: ignore[arg-type]  # what it uses of an engine
+    return Finder(questions.read)
 
 
 def ask(lookups: Finder, *keys: str) -> list[asyncio.Task[StoredObject | None]]:

@@ -6,11 +6,12 @@ One at a time, for a question that many share costs less than two that few share
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from itertools import chain, islice
 
 from s3o_proxy.domain.model import StoredObject
-from s3o_proxy.metadata.engine import Engine
 from s3o_proxy.metadata.objects import Address, find_objects
+from s3o_proxy.metadata.story import Steps
 
 MOST_ADDRESSES = 500
 MOST_READERS = 3
@@ -19,9 +20,14 @@ PATIENCE_S = 0.005
 """An answer that takes longer is waited for no more: who asks next begins another round trip beside it."""
 
 
+Found = dict[Address, StoredObject]
+
+
 class Finder:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    """`read`: an engine's."""
+
+    def __init__(self, read: Callable[[Steps[Found]], Awaitable[Found]]) -> None:
+        self._read = read
         self._waiting: dict[Address, list[asyncio.Future[StoredObject | None]]] = {}
         self._readers: set[asyncio.Task[None] | None] = set()
         self._asked_s = 0.0
@@ -52,7 +58,7 @@ class Finder:
             del self._waiting[address]
         self._asked_s = asyncio.get_running_loop().time()
         try:
-            found = await self._engine.read(find_objects([*batch]))
+            found = await self._read(find_objects([*batch]))
         except (Exception, asyncio.CancelledError) as error:
             for future in chain.from_iterable(batch.values()):
                 if not future.done():

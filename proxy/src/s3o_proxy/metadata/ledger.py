@@ -140,7 +140,7 @@ class Ledger:
         self._engine = engine
         # Processes that share a database seldom meet in a stripe.
         self._lane = Lane(engine, ORDER, stripe=secrets.randbelow(STRIPES))
-        self._finder = Finder(engine)
+        self._finder = Finder(engine.read)
         self._locations = Locations()
 
     @property
