@@ -10,7 +10,7 @@ import pytest
 from s3o_proxy.domain.model import StoredObject
 from s3o_proxy.metadata import finder
 from s3o_proxy.metadata.finder import MOST_READERS, Finder, Found
-from s3o_proxy.metadata.story import Steps
+from s3o_proxy.metadata.story import Statement, Steps
 
 
 class Questions:
@@ -22,6 +22,7 @@ class Questions:
 
     async def read(self, steps: Steps[Found]) -> Found:
         statement = next(steps)
+        assert isinstance(statement, Statement)
         self.asked.append([one["key"] for one in orjson.loads(str(statement.params["batch"]))])
         self.answers.append(asyncio.get_running_loop().create_future())
         await self.answers[-1]

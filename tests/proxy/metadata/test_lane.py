@@ -14,7 +14,7 @@ from s3o_proxy.metadata.engine import Engine
 from s3o_proxy.metadata.lane import MOST_MEMBERS
 from s3o_proxy.metadata.ledger import Ledger
 from s3o_proxy.metadata.port import Metadata
-from s3o_proxy.metadata.story import Statement, Steps
+from s3o_proxy.metadata.story import Statement, Steps, Together
 
 
 class Transactions(list[list[str]]):
@@ -46,7 +46,7 @@ async def transactions(ledger: Metadata, monkeypatch: pytest.MonkeyPatch) -> Tra
             rows = None
             while True:
                 try:
-                    statement: Statement = next(steps) if rows is None else steps.send(rows)
+                    statement: Statement | Together = next(steps) if rows is None else steps.send(rows)
                 except StopIteration as done:
                     return done.value
                 names.append(statement.name)
@@ -68,7 +68,29 @@ async def test_what_waits_together_is_one_transaction(ledger: Metadata, transact
     async with asyncio.TaskGroup() as group:
         for number in range(100):
             group.create_task(ledger.commit_write(an_object(f"w{number}", f"k{number}")))
-    assert transactions == [["lock_names", "take_intents", "displace_copies", "put_objects", "put_copies", "settle_usage"]]
+    assert transactions == [["lock_names", "take_intents", "displace_copies", "put_objects+put_copies+settle_usage"]]
+
+
+async def test_what_nobody_looks_at_is_written_at_the_end_of_all(ledger: Metadata, transactions: Transactions) -> None:
+    await put(ledger, "w1", "a")
+    await ledger.reserve_write(an_intent("w2", "a"), None)
+    transactions.forget()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(ledger.commit_write(an_object("w2", "a")))
+        group.create_task(ledger.reserve_write(an_intent("w3", "b"), None))
+    assert transactions == [
+        ["lock_names", "take_intents", "displace_copies", "put_intents", "put_cleanup+put_objects+put_copies+settle_usage"]
+    ]
+
+
+async def test_a_kind_that_looks_at_what_another_left_for_later_sees_it(ledger: Metadata, transactions: Transactions) -> None:
+    await put(ledger, "w1", "a")
+    transactions.forget()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(ledger.delete_object(BUCKET, "a", NOW_MS))
+        claim = group.create_task(ledger.claim_cleanup("me", NOW_MS, 1000, 10))
+    assert transactions == [["lock_names", "displace_copies", "remove_objects", "put_cleanup", "claim_cleanup", "settle_usage"]]
+    assert len(claim.result()) == 1
 
 
 async def test_what_arrives_meanwhile_is_the_next_transaction(ledger: Metadata, transactions: Transactions) -> None:

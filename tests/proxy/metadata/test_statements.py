@@ -13,7 +13,7 @@ import s3o_proxy.metadata
 from s3o_crds.compiled import DatabaseConfig
 from s3o_proxy.metadata.connect import dial_with
 from s3o_proxy.metadata.migrate import migrate_sqlite
-from s3o_proxy.metadata.statements import load_statements, translate
+from s3o_proxy.metadata.statements import Compiled, fuse, load_statements, translate
 
 NAMES = sorted(load_statements("sqlite"))
 
@@ -44,7 +44,7 @@ def asked() -> dict[str, str]:
     return {
         name: file.name
         for file in folder.glob("*.py")
-        for name in re.findall(r'\bask(?:_each)?\(\s*"(\w+)"', file.read_text(encoding="utf-8"))
+        for name in re.findall(r'\b(?:ask|ask_each|later|_over)\(\s*"(\w+)"', file.read_text(encoding="utf-8"))
     }
 
 
@@ -120,3 +120,11 @@ def test_macros() -> None:
     assert translate("{{batch(a text)}}", "sqlite") == "(SELECT value->>'$.a' AS a FROM json_each(:batch)) AS batch"
     with pytest.raises(KeyError):
         translate("{{no_such_macro}}", "sqlite")
+
+
+def test_statements_that_travel_together_keep_their_parameters_apart() -> None:
+    fused = fuse(
+        [Compiled("a", "A.", "INSERT INTO t SELECT $1, $2, $1", ("x", "y")), Compiled("b", "B.", "DELETE FROM u WHERE v = $1", ("x",))]
+    )
+    assert fused.sql == "WITH step_0 AS (INSERT INTO t SELECT $1, $2, $1) DELETE FROM u WHERE v = $3"
+    assert (fused.name, fused.parameters) == ("a+b", ("x", "y", "x"))

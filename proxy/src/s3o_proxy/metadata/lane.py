@@ -157,7 +157,10 @@ class Lane:
         book = Book()
         outcomes: list[Any] = [None] * len(batch)
         for group in in_order:
-            decided = yield from batch[group[0]].kind.run([batch[index].member for index in group], book)
+            kind = batch[group[0]].kind
+            if not kind.blind:
+                yield from book.catch_up()
+            decided = yield from kind.run([batch[index].member for index in group], book)
             for index, outcome in zip(group, decided, strict=True):
                 outcomes[index] = outcome
         yield from book.settle(self._stripe)

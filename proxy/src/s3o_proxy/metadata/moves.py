@@ -56,16 +56,15 @@ def commit_moves(members: Sequence[CommitMove], book: Book) -> Steps[list[bool |
         moved.append(_new_copy(m, intent))
         book.move(intent["backend"], used=intent["size_bytes"], objects=1)
         cleanup.append(_displaced(row, "moved", m.now_ms, book))
-    yield from ask_each("put_copies", moved)
-    yield from ask_each("put_cleanup", cleanup)
+    book.later("put_copies", moved)
+    book.later("put_cleanup", cleanup)
     return [(m.source.backend, m.source.storage_key) in old if m.intent_id in intents else WriteLost(m.intent_id) for m in members]
 
 
 def drop_copies(members: Sequence[DropCopy], book: Book) -> Steps[list[bool | DomainError]]:
     displaced = yield from ask_each("displace_moved", [_displacing(m.found, m.copy, "") for m in members])
     now_ms = {(m.copy.backend, m.copy.storage_key): m.now_ms for m in members}
-    cleanup = [_displaced(row, "purged", now_ms[row["backend"], row["storage_key"]], book) for row in displaced]
-    yield from ask_each("put_cleanup", cleanup)
+    book.later("put_cleanup", [_displaced(row, "purged", now_ms[row["backend"], row["storage_key"]], book) for row in displaced])
     yield from ask_each("remove_bare_objects", [{"bucket": row["bucket"], "key": row["key"]} for row in displaced])
     gone = {(row["backend"], row["storage_key"]) for row in displaced}
     return [(m.copy.backend, m.copy.storage_key) in gone for m in members]

@@ -85,13 +85,13 @@ def replace_objects(replacements: Sequence[tuple[NewObject, Sequence[Copy]]], bo
     """Put new objects, each with its copies, in place of old ones."""
     keys = [{"bucket": new.bucket, "key": new.key} for new, _ in replacements]
     yield from displace(keys, "replaced", {(new.bucket, new.key): new.modified_ms for new, _ in replacements}, book)
-    yield from ask_each("put_objects", [object_values(new) for new, _ in replacements])
+    book.later("put_objects", [object_values(new) for new, _ in replacements])
     copies: list[Values] = []
     for new, copies_of_one in replacements:
         for copy in copies_of_one:
             copies.append(copy_values(new, copy))
             book.move(copy.backend, used=copy.size_bytes, objects=1)
-    yield from ask_each("put_copies", copies)
+    book.later("put_copies", copies)
 
 
 def displace(keys: Sequence[Mapping[str, str]], reason: Reason, due_ms: Mapping[Address, int], book: Book) -> Steps[None]:
@@ -99,7 +99,7 @@ def displace(keys: Sequence[Mapping[str, str]], reason: Reason, due_ms: Mapping[
     rows = yield from ask_each("displace_copies", keys)
     for row in rows:
         book.move(row["backend"], used=-row["size_bytes"], orphan=row["size_bytes"], objects=-1)
-    yield from ask_each("put_cleanup", [cleanup_values(row, reason, due_ms[row["bucket"], row["key"]], row["size_bytes"]) for row in rows])
+    book.later("put_cleanup", [cleanup_values(row, reason, due_ms[row["bucket"], row["key"]], row["size_bytes"]) for row in rows])
 
 
 COMMIT_WRITE = Kind(

@@ -45,9 +45,7 @@ def commit_parts(members: Sequence[CommitPart], book: Book) -> Steps[list[Domain
     now_ms = max((m.part.modified_ms for m in members), default=0)
     for row in (yield from ask_each("take_dead_attempts", numbers, now_ms=now_ms)):
         book.move(row["backend"], reserved=-row["size_bytes"])
-    yield from ask_each(
-        "put_parts", [part_values(upload_id, m.part, intent["size_bytes"]) for (upload_id, _), (m, intent) in landed.items()]
-    )
+    book.later("put_parts", [part_values(upload_id, m.part, intent["size_bytes"]) for (upload_id, _), (m, intent) in landed.items()])
     return [None if m.write_id in intents else WriteLost(m.write_id) for m in members]
 
 

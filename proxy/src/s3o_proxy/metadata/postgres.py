@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from s3o_proxy.domain.errors import MetadataError, MetadataUnavailable
@@ -17,8 +17,8 @@ from s3o_proxy.metadata.audit import which_database
 from s3o_proxy.metadata.errors import DRIVER_ERRORS, Refused, says_gone, translated, translated_at_commit
 from s3o_proxy.metadata.identity import Identity
 from s3o_proxy.metadata.migrate import check_postgres, migrate_postgres
-from s3o_proxy.metadata.statements import load_statements
-from s3o_proxy.metadata.story import Row, Statement, Steps
+from s3o_proxy.metadata.statements import Compiled, fuse, load_statements
+from s3o_proxy.metadata.story import Row, Statement, Steps, Together
 
 if TYPE_CHECKING:
     from s3o_proxy.metadata.connect import Connection, Dial, Purpose
@@ -37,6 +37,7 @@ class PostgresEngine:
         self._dialer = _Dialer(dial)
         self._read_only = read_only
         self._statements = load_statements("postgres")
+        self._fusions: dict[str, Compiled] = {}
         self.identity = Identity()
         self._writer: Connection | None = None
         self._reader_slots = asyncio.Semaphore(READERS)
@@ -131,7 +132,7 @@ class PostgresEngine:
         finally:
             await _hang_up(connection)
 
-    async def _read(self, statement: Statement) -> list[Row]:
+    async def _read(self, statement: Statement | Together) -> list[Row]:
         """On the reader used last; one that broke while it was idle is replaced once."""
         async with self._reader_slots:
             while self._idle_readers:
@@ -149,7 +150,7 @@ class PostgresEngine:
             except DRIVER_ERRORS as error:
                 raise translated(error) from error
 
-    async def _read_on(self, connection: Connection, statement: Statement) -> list[Row]:
+    async def _read_on(self, connection: Connection, statement: Statement | Together) -> list[Row]:
         self._busy_readers.add(connection)
         try:
             return await self._fetch(connection, statement)
@@ -162,10 +163,17 @@ class PostgresEngine:
             if not connection.is_closed():
                 self._idle_readers.append(connection)
 
-    async def _fetch(self, connection: Connection, statement: Statement) -> list[Row]:
-        compiled = self._statements[statement.name]
-        rows = await connection.fetch(compiled.sql, *(statement.params[name] for name in compiled.parameters))
-        return cast("list[Row]", rows)
+    async def _fetch(self, connection: Connection, asked: Statement | Together) -> list[Row]:
+        statements = asked.statements if isinstance(asked, Together) else (asked,)
+        compiled = [self._statements[statement.name] for statement in statements]
+        arguments = [statement.params[name] for statement, one in zip(statements, compiled, strict=True) for name in one.parameters]
+        sql = compiled[0].sql if len(compiled) == 1 else self._fused(asked.name, compiled).sql
+        return cast("list[Row]", await connection.fetch(sql, *arguments))
+
+    def _fused(self, name: str, compiled: Sequence[Compiled]) -> Compiled:
+        if name not in self._fusions:
+            self._fusions[name] = fuse(compiled)
+        return self._fusions[name]
 
     async def close(self) -> None:
         for connection in (self._writer, *self._idle_readers, *self._busy_readers):
@@ -178,7 +186,7 @@ BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 """Said in full: the invariants rest on it, whatever the database's defaults are."""
 
 
-async def _drive(steps: Steps[T], fetch: Callable[[Statement], Awaitable[list[Row]]]) -> T:
+async def _drive(steps: Steps[T], fetch: Callable[[Statement | Together], Awaitable[list[Row]]]) -> T:
     rows: list[Row] | None = None
     while True:
         try:

@@ -88,7 +88,7 @@ def reserve(members: Sequence[Reserve], book: Book) -> Steps[list[Reserved | Dom
 def abandon_writes(members: Sequence[AbandonWrite], book: Book) -> Steps[list[DomainError | None]]:
     by_id = {m.intent.write_id: m for m in members}
     rows = yield from ask_each("take_intents", [{"write_id": write_id} for write_id in by_id])
-    yield from _orphan(rows, {write_id: (m.reason, m.due_ms) for write_id, m in by_id.items()}, book)
+    _orphan(rows, {write_id: (m.reason, m.due_ms) for write_id, m in by_id.items()}, book)
     taken = {row["write_id"] for row in rows}
     yield from _mention_again([m for write_id, m in by_id.items() if write_id not in taken], book)
     return [None for _ in members]
@@ -114,7 +114,7 @@ def _mention_again(members: Sequence[AbandonWrite], book: Book) -> Steps[None]:
         if (m.intent.backend, m.intent.storage_key) in due_ms:
             book.move(m.intent.backend, orphan=m.intent.size_bytes)
             queue.append(cleanup_values(_named_bytes(m.intent), m.reason, m.due_ms, m.intent.size_bytes))
-    yield from ask_each("put_cleanup", queue)
+    book.later("put_cleanup", queue)
 
 
 def cancel_reservations(members: Sequence[CancelReservation], book: Book) -> Steps[list[DomainError | None]]:
@@ -127,7 +127,7 @@ def reap_intents(members: Sequence[ReapIntents], book: Book) -> Steps[list[int |
     reaped: list[int | DomainError] = []
     for m in members:
         rows = yield from ask("reap_intents", now_ms=m.now_ms, reaper=m.reaper, count=m.limit)
-        yield from _orphan(rows, {row["write_id"]: ("reaped", m.now_ms) for row in rows}, book)
+        _orphan(rows, {row["write_id"]: ("reaped", m.now_ms) for row in rows}, book)
         reaped.append(len(rows))
     return reaped
 
@@ -160,14 +160,14 @@ def _lock_and_sum(backends: Iterable[str], book: Book) -> Steps[tuple[dict[str, 
     return sums, {row["name"] for row in locked if row["fenced_by"]}
 
 
-def _orphan(rows: Sequence[Row], why: Mapping[str, tuple[Reason, int]], book: Book) -> Steps[None]:
+def _orphan(rows: Sequence[Row], why: Mapping[str, tuple[Reason, int]], book: Book) -> None:
     """Bytes of consumed intents may have landed: cleanup rows mention them from now on (I2). `why`: reason and due time, by write."""
     cleanup = []
     for row in rows:
         reason, due_ms = why[row["write_id"]]
         cleanup.append(cleanup_values(row, reason, due_ms, row["size_bytes"]))
         book.move(row["backend"], reserved=-row["size_bytes"], orphan=row["size_bytes"])
-    yield from ask_each("put_cleanup", cleanup)
+    book.later("put_cleanup", cleanup)
 
 
 def _named_bytes(intent: Intent) -> Values:
@@ -189,6 +189,7 @@ RESERVE = Kind(
     reserve,
     identity=lambda m: f"intent/{m.intent.write_id}/{m.intent.backend}",
     locks=_locks,
+    blind=True,
     # A part goes where its upload already lies, fenced or not.
     shares=lambda m: () if m.intent.upload_id else (backend_lock(m.intent.backend),),
 )

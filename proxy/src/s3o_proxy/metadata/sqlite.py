@@ -21,7 +21,7 @@ from s3o_proxy.metadata.errors import translated, translated_at_commit
 from s3o_proxy.metadata.identity import Identity
 from s3o_proxy.metadata.migrate import check_sqlite, migrate_sqlite
 from s3o_proxy.metadata.statements import Compiled, load_statements
-from s3o_proxy.metadata.story import Row, Statement, Steps
+from s3o_proxy.metadata.story import Row, Statement, Steps, Together
 
 T = TypeVar("T")
 
@@ -149,10 +149,11 @@ def _drive(connection: sqlite3.Connection, statements: Mapping[str, Compiled], s
     rows: list[Row] | None = None
     while True:
         try:
-            statement: Statement = next(steps) if rows is None else steps.send(rows)
+            statement: Statement | Together = next(steps) if rows is None else steps.send(rows)
         except StopIteration as done:
             return cast(T, done.value)
-        rows = connection.execute(statements[statement.name].sql, dict(statement.params)).fetchall()
+        for one in statement.statements if isinstance(statement, Together) else (statement,):
+            rows = connection.execute(statements[one.name].sql, dict(one.params)).fetchall()
 
 
 def _lock_file(path: Path) -> int:

@@ -25,7 +25,7 @@ where a key has two columns, are for; a plain join could start from the table an
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Literal
 
@@ -35,6 +35,7 @@ Dialect = Literal["postgres", "sqlite"]
 
 _HEADING = re.compile(r"^-- (?P<name>\w+)(?: @(?P<dialect>postgres|sqlite))? --$", re.MULTILINE)
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
+_NUMBERED = re.compile(r"\$(\d+)")
 _MACRO = re.compile(r"\{\{(?P<name>\w+)(?:\((?P<arguments>[^)]*)\))?\}\}")
 
 _WORDS: dict[Dialect, dict[str, str]] = {
@@ -79,6 +80,24 @@ def load_statements(dialect: Dialect) -> Mapping[str, Compiled]:
                 raise ValueError(f"{file.name}: the statement {name} stands in another file too")
             statements[name] = _compile(name, body, dialect)
     return statements
+
+
+def fuse(statements: Sequence[Compiled]) -> Compiled:
+    """Several statements of PostgreSQL as one, which returns what the last returns; its parameters are theirs, one after the other.
+
+    All of them see the tables as they were before, and their foreign keys are checked when all are done.
+    """
+    parameters: list[str] = []
+    bodies = []
+    for one in statements:
+        bodies.append(_renumbered(one.sql, len(parameters)))
+        parameters += one.parameters
+    beside = ", ".join(f"step_{number} AS ({body})" for number, body in enumerate(bodies[:-1]))
+    return Compiled("+".join(one.name for one in statements), "Several at once.", f"WITH {beside} {bodies[-1]}", tuple(parameters))
+
+
+def _renumbered(sql: str, shift: int) -> str:
+    return _NUMBERED.sub(lambda match: f"${int(match[1]) + shift}", sql)
 
 
 def _of_dialect(file: str, text: str, dialect: Dialect) -> dict[str, str]:

@@ -157,7 +157,7 @@ def abort_uploads(members: Sequence[AbortUpload], book: Book) -> Steps[list[Doma
                 "due_ms": m.now_ms,
             }
         )
-    yield from ask_each("put_cleanup", cleanup)
+    book.later("put_cleanup", cleanup)
     refused: dict[str, DomainError] = {upload_id: UploadBusy(upload_id) for upload_id in busy}
     return [refused.get(m.upload_id) if m.upload_id in found else NoSuchUpload(m.upload_id) for m in members]
 
