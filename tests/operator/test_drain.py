@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from botocore.config import Config
 from tests.support import resources
 from tests.support.events import has_told
 from tests.support.operators import Namespace, Object, Operators, condition
+from tests.support.proxy import wait_until
 from tests.support.seaweedfs import Endpoint, SeaweedFS
 from tests.support.serving import Kubelet, ServingPod
 
@@ -125,6 +127,33 @@ def test_by_deletion_without_its_secret_and_with_operators_that_die(fleet: Fleet
     assert fleet.holds() == BODIES
     config = base64.b64decode((namespace.get("Secret", "main-config") or {})["data"]["config.json"]).decode()
     assert '"name":"one"' not in config
+
+
+def test_while_the_api_server_is_dead_it_goes_on_and_ends(fleet: Fleet) -> None:
+    """The operation is the database's: the operator asks for it, and tells of it when it can."""
+    cluster, operator = fleet.namespace.cluster, fleet.operators.started[-1]
+    token = base64.b64decode((fleet.namespace.get("Secret", "main-admin") or {})["data"]["token"]).decode()
+    fleet.annotate("one", drain="t1")
+    fleet.namespace.eventually("StorageBackend", "one", lambda found: "drain" in (found.get("status") or {}), LONG_S)
+    cluster.server.kill()
+    try:
+        wait_until(lambda: drained_by(fleet.pod.port, token), "the drain does not end", timeout_s=LONG_S)
+        assert fleet.holds() == BODIES
+    finally:
+        cluster.server.start()
+        cluster.until_ready()
+    if operator.process.poll() is not None:  # One that could not renew its Lease in time has ended, and Kubernetes starts it again.
+        fleet.operators.start()
+    drained = fleet.becomes("one", "Drained", "True", "Drained")
+    assert drained["status"]["drain"]["objectsMoved"] == len(BODIES)
+    assert fleet.holds() == BODIES
+
+
+def drained_by(port: int, token: str) -> bool:
+    """Whether the one operation that there is has succeeded."""
+    url, who = f"http://127.0.0.1:{port}/admin/api/operations", {"Authorization": f"Bearer {token}"}
+    (operation,) = httpx.get(url, headers=who, trust_env=False).raise_for_status().json()["operations"]
+    return bool(operation["state"] == "Succeeded")
 
 
 def test_without_room_it_stalls_and_a_backend_more_lets_it_go_on(fleet: Fleet) -> None:

@@ -39,13 +39,39 @@ class Refused(Exception):
     """The API server said no; the message is its own."""
 
 
+class Server:
+    """One process of the control plane."""
+
+    def __init__(self, log: Path, command: list[str]) -> None:
+        self.log, self._command = log, command
+        self.start()
+
+    def start(self) -> None:
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                self._command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=_environment(self.log.parent)
+            )
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def end(self) -> None:
+        """Asked first, killed when it does not go."""
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
 @dataclass(frozen=True)
 class Cluster:
     """A running API server. `kubectl` and `api` speak to it as cluster-admin; `api` is a hundred times faster."""
 
     kubeconfig: Path
     assets: Path
-    log: Path
+    server: Server
     api: httpx.Client
 
     def kubectl(self, *arguments: str, documents: object = None, namespace: str = "default") -> str:
@@ -54,7 +80,7 @@ class Cluster:
         listed = documents if isinstance(documents, list) else [documents]
         sent = None if documents is None else json.dumps({"apiVersion": "v1", "kind": "List", "items": listed})
         done = subprocess.run(
-            command, input=sent, capture_output=True, text=True, check=False, timeout=60, env=_environment(self.log.parent)
+            command, input=sent, capture_output=True, text=True, check=False, timeout=60, env=_environment(self.server.log.parent)
         )
         if done.returncode != 0:
             raise KubectlFailed(done.stderr.strip())
@@ -80,6 +106,20 @@ class Cluster:
         """A merge patch: null takes a field out. Raises Refused."""
         url, kind = f"{_OURS.format(namespace=namespace, plural=plural)}/{name}", {"Content-Type": "application/merge-patch+json"}
         return _answer(self.api.patch(url, content=json.dumps(change), headers=kind, params={"fieldValidation": "Strict"}))
+
+    def until_ready(self) -> None:
+        """Ready, and the namespace `default` made: it comes a moment later."""
+        deadline = time.monotonic() + _START_S
+        while True:
+            try:
+                self.kubectl("get", "--raw", "/readyz")
+                self.kubectl("get", "namespace", "default")
+                return
+            except KubectlFailed as error:
+                if self.server.process.poll() is not None or time.monotonic() > deadline:
+                    tail = self.server.log.read_text(errors="replace")[-2000:]
+                    raise RuntimeError(f"kube-apiserver did not come up: {error}\n{tail}") from error
+            time.sleep(0.1)  # the server offers no event to wait for
 
     def new_namespace(self) -> str:
         """One per test keeps tests apart."""
@@ -111,16 +151,16 @@ def cluster() -> Iterator[Cluster]:
         certificate, key = _certificate(folder)
         token = secrets.token_hex(16)
         kubeconfig, tokens = _admin(folder, api_port, certificate, token)
-        stack.enter_context(_running(folder / "etcd.log", _etcd(assets, folder, etcd_port, peer_port)))
-        server = stack.enter_context(
-            _running(folder / "kube-apiserver.log", _api_server(assets, etcd_port, api_port, certificate, key, tokens))
-        )
+        etcd = Server(folder / "etcd.log", _etcd(assets, folder, etcd_port, peer_port))
+        stack.callback(etcd.end)
+        server = Server(folder / "kube-apiserver.log", _api_server(assets, etcd_port, api_port, certificate, key, tokens))
+        stack.callback(server.end)
         trusted = ssl.create_default_context(cafile=str(certificate))
         base, who = f"https://127.0.0.1:{api_port}", {"Authorization": f"Bearer {token}"}
         transport = _Patient(verify=trusted)
         api = stack.enter_context(httpx.Client(base_url=base, headers=who, transport=transport, trust_env=False, timeout=30))
-        running = Cluster(kubeconfig, assets, folder / "kube-apiserver.log", api)
-        _wait_until_ready(running, server)
+        running = Cluster(kubeconfig, assets, server, api)
+        running.until_ready()
         yield running
 
 
@@ -226,37 +266,6 @@ def _admin(folder: Path, port: int, certificate: Path, token: str) -> tuple[Path
         )
     )
     return kubeconfig, tokens
-
-
-@contextmanager
-def _running(log: Path, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Ended with the context: asked first, killed when it does not go."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=_environment(log.parent))
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait_until_ready(running: Cluster, server: subprocess.Popen[bytes]) -> None:
-    """Ready, and the namespace `default` made: it comes a moment later."""
-    deadline = time.monotonic() + _START_S
-    while True:
-        try:
-            running.kubectl("get", "--raw", "/readyz")
-            running.kubectl("get", "namespace", "default")
-            return
-        except KubectlFailed as error:
-            if server.poll() is not None or time.monotonic() > deadline:
-                tail = running.log.read_text(errors="replace")[-2000:]
-                raise RuntimeError(f"kube-apiserver did not come up: {error}\n{tail}") from error
-        time.sleep(0.1)  # the server offers no event to wait for
 
 
 def _environment(home: Path) -> dict[str, str]:

@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import httpx
 from tests.support.operators import Namespace
 
 Object = dict[str, Any]
@@ -105,7 +106,10 @@ class Kubelet(threading.Thread):
     def run(self) -> None:
         mounted = ""
         while not self._over.wait(0.1):
-            secret = self._namespace.get("Secret", "main-config")
+            try:
+                secret = self._namespace.get("Secret", "main-config")
+            except httpx.TransportError:
+                continue  # Without an API server, what is mounted stays.
             version = (secret or {"metadata": {"resourceVersion": ""}})["metadata"]["resourceVersion"]
             if version != mounted:
                 self._pod.mount()
