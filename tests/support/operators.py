@@ -54,6 +54,7 @@ def authorize(cluster: Cluster, namespace: str, folder: Path) -> Path:
     cluster.apply(
         [*_account_with_lease(cluster), lease, _binding(namespace, "RoleBinding", "ClusterRole", "s3orchestrator-operator")], namespace
     )
+    _until_allowed(cluster, namespace)
     return kubeconfig_of(cluster, "operator", namespace, folder)
 
 
@@ -64,15 +65,28 @@ def authorize_everywhere(cluster: Cluster, folder: Path, namespace: str = "") ->
     everywhere = _binding(namespace, "ClusterRoleBinding", "ClusterRole", "s3orchestrator-operator", f"operator-of-{namespace}")
     lease = _binding(namespace, "RoleBinding", "Role", "lease")
     cluster.apply([*_account_with_lease(cluster), lease, everywhere], namespace)
+    _until_allowed(cluster, namespace)
     return kubeconfig_of(cluster, "operator", namespace, folder)
 
 
 def _account_with_lease(cluster: Cluster) -> list[Object]:
-    lease = cluster.get("role", "s3orchestrator-operator-leadership", namespace="s3-orchestrator-system")
+    path = f"/apis/{_RBAC}/v1/namespaces/s3-orchestrator-system/roles/s3orchestrator-operator-leadership"
+    lease = cluster.api.get(path).raise_for_status().json()
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "operator"}},
         {"apiVersion": f"{_RBAC}/v1", "kind": "Role", "metadata": {"name": "lease"}, "rules": lease["rules"]},
     ]
+
+
+def _until_allowed(cluster: Cluster, namespace: str) -> None:
+    """The API server's authorizer hears of a binding a moment after it is made."""
+    deadline = time.monotonic() + WITHIN_S
+    for group, resource in (("s3orchestrator.io", "s3orchestrators"), ("coordination.k8s.io", "leases")):
+        asked = {"namespace": namespace, "verb": "create" if resource == "leases" else "list", "group": group, "resource": resource}
+        review = {"spec": {"user": f"system:serviceaccount:{namespace}:operator", "resourceAttributes": asked}}
+        while not cluster.api.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", json=review).json()["status"]["allowed"]:
+            assert time.monotonic() < deadline, f"still not allowed: {asked}"
+            time.sleep(0.02)  # an API server is asked, not waited for
 
 
 def _binding(namespace: str, kind: str, role_kind: str, role: str, name: str = "") -> Object:
@@ -83,7 +97,9 @@ def _binding(namespace: str, kind: str, role_kind: str, role: str, name: str = "
 
 
 def kubeconfig_of(cluster: Cluster, account: str, namespace: str, folder: Path) -> Path:
-    token = cluster.kubectl("create", "token", account, "--duration=1h", namespace=namespace).strip()
+    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
+    made = cluster.api.post(f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", json=asked)
+    token = made.raise_for_status().json()["status"]["token"]
     content = json.loads(cluster.kubeconfig.read_text())
     content["users"] = [{"name": "admin", "user": {"token": token}}]
     path = folder / f"{namespace}-{account}.kubeconfig"

@@ -108,12 +108,12 @@ class Kubelet(threading.Thread):
         while not self._over.wait(0.1):
             try:
                 secret = self._namespace.get("Secret", "main-config")
-            except httpx.TransportError:
-                continue  # Without an API server, what is mounted stays.
-            version = (secret or {"metadata": {"resourceVersion": ""}})["metadata"]["resourceVersion"]
-            if version != mounted:
-                self._pod.mount()
-                mounted = version
+                version = (secret or {"metadata": {"resourceVersion": ""}})["metadata"]["resourceVersion"]
+                if version != mounted:
+                    self._pod.mount()
+                    mounted = version
+            except httpx.HTTPError:
+                continue  # Without an API server that answers, what is mounted stays.
 
     def end(self) -> None:
         self._over.set()
