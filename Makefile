@@ -11,8 +11,8 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 SETUP := $(VENV)/.s3o-setup
 MEMBERS := crds operator proxy
-# Tests wait more than they compute, so three for two processors. Files stay whole, for what their tests share, and in order: the long ones first.
-JOBS ?= 3
+# Tests wait more than they compute, so four for two processors. Files stay whole, for what their tests share, and in order: the long ones first.
+JOBS ?= 4
 AT_ONCE := --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 
 ##@ Use
