@@ -9,11 +9,11 @@ import pytest
 from tests.support.fleet import launch, logs_of_running_proxies
 from tests.support.kube import bare_cluster
 from tests.support.operators import installed_cluster
-from tests.support.postgres import postgres, postgres_database
+from tests.support.postgres import own_postgres, postgres, postgres_database
 from tests.support.seaweedfs import seaweedfs
 
 # Here and nowhere else: what two folders import by themselves is two fixtures, and each process of the tests has two API servers.
-__all__ = ["bare_cluster", "installed_cluster", "launch", "postgres", "postgres_database", "seaweedfs"]
+__all__ = ["bare_cluster", "installed_cluster", "launch", "own_postgres", "postgres", "postgres_database", "seaweedfs"]
 
 # How long an example takes says how busy the machine is, and nothing of the code.
 hypothesis.settings.register_profile("s3o", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

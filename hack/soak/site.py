@@ -71,6 +71,8 @@ class Site:
                 "etagIsMD5": True,
                 "order": order,
                 "quota": {"bytes": quota_bytes},
+                # What a killed Complete may have joined settles in two minutes: the time-out ten times, and a margin.
+                "timeouts": {"request": "10s"},
             }
             found += [_key_pair(name, access.access_key_id, access.secret_access_key), resource("StorageBackend", name, owner | spec)]
         return found

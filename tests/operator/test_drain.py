@@ -134,10 +134,11 @@ def test_while_the_api_server_is_dead_it_goes_on_and_ends(fleet: Fleet) -> None:
     cluster = fleet.namespace.cluster
     token = base64.b64decode((fleet.namespace.get("Secret", "main-admin") or {})["data"]["token"]).decode()
     fleet.annotate("one", drain="t1")
-    fleet.namespace.eventually("StorageBackend", "one", lambda found: "drain" in (found.get("status") or {}), LONG_S)
+    # The status says so before the proxies are asked.
+    wait_until(lambda: bool(operations_of(fleet.pod.port, token)), "no drain begins", timeout_s=LONG_S)
     cluster.server.kill()
     try:
-        wait_until(lambda: drained_by(fleet.pod.port, token), "the drain does not end", timeout_s=LONG_S)
+        wait_until(lambda: operations_of(fleet.pod.port, token) == ["Succeeded"], "the drain does not end", timeout_s=LONG_S)
         assert fleet.holds() == BODIES
     finally:
         cluster.server.start()
@@ -153,11 +154,10 @@ def test_while_the_api_server_is_dead_it_goes_on_and_ends(fleet: Fleet) -> None:
     assert fleet.holds() == BODIES
 
 
-def drained_by(port: int, token: str) -> bool:
-    """Whether the one operation that there is has succeeded."""
+def operations_of(port: int, token: str) -> list[str]:
+    """The states of all that there are."""
     url, who = f"http://127.0.0.1:{port}/admin/api/operations", {"Authorization": f"Bearer {token}"}
-    (operation,) = httpx.get(url, headers=who, trust_env=False).raise_for_status().json()["operations"]
-    return bool(operation["state"] == "Succeeded")
+    return [operation["state"] for operation in httpx.get(url, headers=who, trust_env=False).raise_for_status().json()["operations"]]
 
 
 def test_without_room_it_stalls_and_a_backend_more_lets_it_go_on(fleet: Fleet) -> None:

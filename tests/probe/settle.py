@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
+from tests.support import admin
+from tests.support.proxy import wait_until
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from tests.support.fleet import Fleet
+    from tests.support.proxy import Proxy
 
-_LIMIT_S = 200.0
-"""An instance's lease (30 s) and the reaper's period (15 s), or a dead cleanup's claim (60 s) and its period (30 s); and a busy machine."""
+_LIMIT_S = 260.0
+"""An instance's lease (30 s) and the reaper's period (15 s), or a dead cleanup's claim (60 s) and its period (30 s), or the time in
+which a Complete that died and was aborted settles (130 s) and that period; and a busy machine."""
 
 _BUSY_S = 90.0
 """An instance's lease, and a busy machine."""
@@ -34,6 +39,16 @@ def settle(fleet: Fleet, proxy: int = 0) -> None:
             return
         assert time.monotonic() < deadline, f"not settled after {_LIMIT_S} s: {depths}"
         time.sleep(1)
+
+
+def until_the_database_is_back(fleet: Fleet) -> None:
+    """For every proxy: each connects again by itself."""
+    for proxy in fleet.proxies:
+        wait_until(partial(_reaches_the_database, proxy), "the database is not back")
+
+
+def _reaches_the_database(proxy: Proxy) -> bool:
+    return admin.ask(proxy, "GET", "operations").status_code == 200
 
 
 def abort_uploads(fleet: Fleet, proxy: int = 0) -> None:

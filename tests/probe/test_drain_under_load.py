@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from tests.probe.readers import KIB, changed, reading, store
-from tests.probe.settle import abort_uploads, settle
+from tests.probe.settle import abort_uploads, settle, until_the_database_is_back
 from tests.probe.workload import Writer, check_all, s3_client
 from tests.support import admin
 from tests.support.fleet import BackendShape, Fleet, Launch
@@ -154,15 +154,6 @@ def _takes(fleet: Fleet, backend: str) -> bool:
     return any("opened" in key for key in fleet.stored(backend))
 
 
-@pytest.fixture
-def own_postgres() -> Iterator[PostgresServer]:
-    """A server that no other test needs: it is stopped in the middle."""
-    server = PostgresServer()
-    server.start()
-    yield server
-    server.close()
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(500)
 async def test_a_database_that_crashes_only_pauses_it(launch: Launch, own_postgres: PostgresServer) -> None:
@@ -175,13 +166,8 @@ async def test_a_database_that_crashes_only_pauses_it(launch: Launch, own_postgr
             await asyncio.to_thread(own_postgres.stop, immediately=True)
             await asyncio.sleep(2)  # For as long as it is away, everything that needs it fails.
             await asyncio.to_thread(own_postgres.start)
-            await asyncio.to_thread(_until_answered, fleet)
+            await asyncio.to_thread(until_the_database_is_back, fleet)
     await end_of(fleet, operation_id)
     await check(fleet, writers, stored)
     for proxy in fleet.proxies:
         proxy.end()
-
-
-def _until_answered(fleet: Fleet) -> None:
-    for proxy in fleet.proxies:
-        wait_until(lambda proxy=proxy: admin.ask(proxy, "GET", "operations").status_code == 200, "the database is not back")  # type: ignore[misc]  # a default binds the proxy of this turn

@@ -30,19 +30,22 @@ SAMPLE = [tale for tale in TALES if tale.name in ("overwrite", "complete over", 
 async def test_a_sample_on_real_servers(
     tale: Tale, tmp_path: Path, seaweedfs: SeaweedFS, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
 ) -> None:
-    _, configs = two_shelves(QUOTA_BYTES)
+    _, shelves = two_shelves(QUOTA_BYTES)
     numbers = itertools.count()
     async with AsyncExitStack() as stack:
         real: dict[str, Backend] = {}
-        for config in configs:
-            real[config.name] = await seaweedfs.endpoint().open(config.name)
-            stack.push_async_callback(real[config.name].close)
+        configs = []
+        for shelf in shelves:
+            endpoint = seaweedfs.endpoint()
+            real[shelf.name] = await endpoint.open(shelf.name)
+            stack.push_async_callback(real[shelf.name].close)
+            configs.append(shelf.model_copy(update={"bucket": endpoint.bucket}))
 
         async def strike(blow: Blow | None) -> Told:
             directory = tmp_path / str(next(numbers))
             directory.mkdir()
             database = SQLiteFile(directory)
-            world = World(database, {}, configs, real=real)
+            world = World(database, {}, tuple(configs), real=real)
             with lives_are_stepped(), clocks_of(world, monkeypatch):
                 told = await (await prepared(world, tale)).run(blow)
             await database.close()

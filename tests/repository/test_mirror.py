@@ -15,7 +15,7 @@ SPECIFIED_THROUGH = {
     "tests/crds/test_kinds.py": {
         "crds": ["v1alpha1/operations.py", "crdgen/__main__.py", "crdgen/crd.py", "crdgen/editor.py", "crdgen/reference.py"]
     },
-    "tests/clients/test_boto3_objects.py": {"proxy": ["app.py", "proxy.py", "processes/tuning.py"]},
+    "tests/clients/test_boto3_objects.py": {"proxy": ["app.py", "processes/tuning.py"]},
     "tests/operator/test_fleet.py": {
         "operator": [
             *("resync.py", "apply/protection.py", "observe/cluster.py"),
@@ -32,7 +32,7 @@ SPECIFIED_THROUGH = {
     "tests/proxy/auth/test_authenticate.py": {"proxy": ["auth/canonical.py", "auth/presigned_v2.py"]},
     "tests/proxy/http/test_endpoint.py": {"proxy": ["http/health.py", "http/site.py", "http/status.py"]},
     "tests/proxy/http/test_outgoing.py": {"proxy": ["telemetry/unsent.py"]},
-    "tests/proxy/metadata/test_objects.py": {"proxy": ["metadata/postgres.py", "metadata/records.py"]},
+    "tests/proxy/metadata/test_objects.py": {"proxy": ["metadata/records.py"]},
     "tests/proxy/operations/test_put_object.py": {"proxy": ["operations/dispatch.py", "operations/usage_view.py", "operations/write.py"]},
     "tests/proxy/operations/test_copy_object.py": {"proxy": ["operations/copied_body.py"]},
     "tests/proxy/s3/test_router.py": {

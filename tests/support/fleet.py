@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 _SHARED_KEYS = "bucket-keys"
+_TIMEOUTS = {"request": "10s"}
+"""What a killed Complete may have joined settles in two minutes then: ten times that, and a margin."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Fleet:
             region=place.region,
             secret_name=secret_name,
             order=shape.order,
-            **({"etagIsMD5": True} | dict(shape.spec)),
+            **({"etagIsMD5": True, "timeouts": _TIMEOUTS} | dict(shape.spec)),
         )
         pair = keys or KeyPair(place.access_key_id, place.secret_access_key)
         secret = manifests.key_pair(secret_name, pair.access_key_id, pair.secret_access_key)

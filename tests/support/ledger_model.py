@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tests.support.listings import expected
 
-from s3o_proxy.domain.cleanup import Reason
+from s3o_proxy.domain.cleanup import SETTLE_MS, Reason
 from s3o_proxy.domain.conditions import refusal
-from s3o_proxy.domain.errors import DomainError, NoSuchUpload, TooManyUploads, UploadBusy, WriteLost
+from s3o_proxy.domain.errors import BackendFenced, BackendInUse, DomainError, NoSuchUpload, TooManyUploads, UploadBusy, WriteLost
 from s3o_proxy.domain.model import (
     BucketUsage,
     CleanupItem,
@@ -52,6 +52,8 @@ class LedgerModel:
         self.queue: list[Waiting] = []
         self.dead: list[Waiting] = []
         self.leases: dict[str, tuple[str, int]] = {}
+        self.located: dict[str, str] = {}
+        """At which bucket of its provider a backend lies, where it was said."""
         self._last_item = 0
 
     # --- objects ---------------------------------------------------------------------------------------------------------------------
@@ -73,7 +75,22 @@ class LedgerModel:
             page.entries[-1] if page.entries else "",
         )
 
-    def reserve_write(self, intent: Intent, quota_bytes: int | None) -> Reserved:
+    def locate_backends(self, buckets: Mapping[str, str]) -> Mapping[str, str]:
+        for backend, bucket in buckets.items():
+            self.located.setdefault(backend, bucket)
+        return {backend: self.located[backend] for backend in buckets}
+
+    def forget_backend(self, backend: str) -> None:
+        kinds = [kind for name, _, kind in self.mentions() if name == backend]
+        words = {"copies": "copy", "intents": "intent", "uploads": "upload", "cleanups": "cleanup", "dead": "dead"}
+        counts = {word: kinds.count(kind) for word, kind in words.items()}
+        if kinds:
+            raise BackendInUse(backend, counts)
+        self.located.pop(backend, None)
+
+    def reserve_write(self, intent: Intent, quota_bytes: int | None, backend_bucket: str = "") -> Reserved:
+        if backend_bucket not in ("", self.located.get(intent.backend, "")):
+            return Reserved(granted=False, fenced=True)
         if quota_bytes is not None:
             free_bytes = quota_bytes - self._usage(intent.backend).held_bytes
             if intent.size_bytes > free_bytes:
@@ -114,9 +131,11 @@ class LedgerModel:
 
     # --- multipart -------------------------------------------------------------------------------------------------------------------
 
-    def create_upload(self, upload: Upload, max_uploads: int | None) -> None:
+    def create_upload(self, upload: Upload, max_uploads: int | None, backend_bucket: str = "") -> None:
         if max_uploads is not None and sum(one.bucket == upload.bucket for one in self.uploads.values()) >= max_uploads:
             raise TooManyUploads(upload.bucket, max_uploads)
+        if backend_bucket not in ("", self.located.get(upload.backend, "")):
+            raise BackendFenced(upload.backend)
         self.uploads[upload.upload_id] = upload
         self.parts[upload.upload_id] = {}
 
@@ -176,12 +195,15 @@ class LedgerModel:
         self._end(upload)
         self._replace(new, Copy(upload.backend, upload.storage_key, new.size_bytes))
 
-    def abort_upload(self, upload_id: str, reason: Reason, now_ms: int, owner: str = "") -> None:
+    def abort_upload(
+        self, upload_id: str, reason: Reason, now_ms: int, owner: str = "", *, settle_ms: int = SETTLE_MS, may_come: bool = False
+    ) -> None:
         upload = self._upload(upload_id)
         if self._is_being_completed(upload, now_ms) and self.completers.get(upload_id) != owner:
             raise UploadBusy(upload_id)
+        due_ms = now_ms + (settle_ms if may_come or upload.state == "completing" else 0)
         held_bytes = self._end(upload)
-        self._clean(upload.backend, upload.storage_key, held_bytes, reason, now_ms, upload.backend_upload_id)
+        self._clean(upload.backend, upload.storage_key, held_bytes, reason, due_ms, upload.backend_upload_id)
 
     def list_uploads(self, bucket: str, prefix: str, delimiter: str, after_key: str, after_upload_id: str, limit: int) -> UploadsPage:
         of_keys = ListQuery(bucket, prefix, delimiter, after_key, 10**6)

@@ -190,6 +190,16 @@ class PostgresServer:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """The server that all tests of a run share."""
+    yield from _running()
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A server that no other test needs: it may be stopped in the middle."""
+    yield from _running()
+
+
+def _running() -> Iterator[PostgresServer]:
     server = PostgresServer()
     try:
         server.start()

@@ -192,8 +192,9 @@ class Stage:
             await worker.run_once()
             await self.clean_up().run_once()
 
-    def configure(self, *backends: BackendConfig) -> None:
+    async def configure(self, *backends: BackendConfig) -> None:
         """Serve another generation, with these backends."""
+        await self.metadata.locate_backends({each.name: each.name for each in backends})
         self.config = self.config.model_copy(update={"backends": backends, "generation": self.config.generation + 1})
         for each in backends:
             self.backends.setdefault(each.name, MemoryBackend(each.name))
@@ -225,7 +226,7 @@ async def open_stage(
     """Two backends, `first` and `second`, where none are given. Close `metadata` afterwards."""
     configs = tuple(backends) or (backend_config("first"), backend_config("second"))
     metadata = await open_ledger(DatabaseConfig(path="ledger.db"), {}, base_dir=directory)
-    await metadata.register_backends([config.name for config in configs])
+    await metadata.locate_backends({config.name: config.name for config in configs})
     config = FleetConfig.model_validate(
         {
             "name": "main",

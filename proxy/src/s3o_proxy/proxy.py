@@ -195,16 +195,21 @@ class Proxy:
         # Whatever becomes of the rest, and never forgotten: who does not expect anything takes any database for the right one.
         self._metadata.identity.expected = snapshot.config.database_id or self._metadata.identity.expected
         await self._metadata.ping()
-        await self._locate({backend.name: backend.bucket for backend in snapshot.backends})
+        await self._locate(_buckets_of(snapshot))
         try:
             await self._backends.apply(snapshot.backends, snapshot.secrets)
         except ValueError as error:
+            await self._locate(_buckets_of(self.snapshot))  # These we go on serving.
             raise ConfigError([str(error)]) from error
 
     async def _locate(self, buckets: Mapping[str, str]) -> None:
         """In another bucket nothing of a backend would be found, and what is to be deleted would count as deleted: so a name may be used
-        anew only where nothing is left of its bytes."""
-        located = await self._metadata.locate_backends(buckets)
+        anew only where nothing is left of its bytes. From then on the ledger grants nothing to whoever still writes to the old bucket."""
+        # Again, should somebody with another configuration, who begins just now, come between.
+        while (located := await self._metadata.locate_backends(buckets)) != buckets:
+            await self._forget_moved(located, buckets)
+
+    async def _forget_moved(self, located: Mapping[str, str], buckets: Mapping[str, str]) -> None:
         refused: list[str] = []
         for name in [name for name, bucket in buckets.items() if located[name] != bucket]:
             try:
@@ -213,8 +218,8 @@ class Proxy:
                 other = f"its bytes lie in the bucket {located[name]}, not in {buckets[name]}"
                 refused.append(f"{error}: {other}; give another bucket a name of its own, and drain this one")
         if refused:
+            await self._metadata.locate_backends(located)  # What was forgotten goes on being served where it was.
             raise ConfigError(refused)
-        await self._metadata.locate_backends(buckets)
 
     async def run_workers(self) -> None:
         while not self._begun:
@@ -254,6 +259,10 @@ class Proxy:
         self._depths, self._registrations = depths, registrations
         self._metrics.set_usage(usage, quotas(self.snapshot))
         self._metrics.set_queue_depths(depths)
+
+
+def _buckets_of(snapshot: Snapshot) -> dict[str, str]:
+    return {backend.name: backend.bucket for backend in snapshot.backends}
 
 
 def quotas(snapshot: Snapshot) -> dict[str, int | None]:

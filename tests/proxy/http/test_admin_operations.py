@@ -164,7 +164,7 @@ async def test_what_nobody_knows_is_not_found(stage: Stage) -> None:
 async def test_an_operation_that_was_asked_for_is_found_again_when_its_backend_is_gone(stage: Stage) -> None:
     async with desk_of(stage) as client:
         _, asked = await ask(client, "POST", "operations", DRAIN)
-        stage.configure(backend_config("second"))
+        await stage.configure(backend_config("second"))
         assert await ask(client, "POST", "operations", DRAIN) == (200, asked)
 
 
@@ -173,7 +173,7 @@ async def test_a_backend_is_forgotten_when_it_is_neither_served_nor_used(stage: 
     async with desk_of(stage) as client:
         status, answer = await ask(client, "DELETE", "backends/first")
         assert (status, answer["error"]) == (409, "backend first stands in the configuration that is served here")
-        stage.configure(backend_config("second"))
+        await stage.configure(backend_config("second"))
         status, answer = await ask(client, "DELETE", "backends/first")
         assert (status, answer["counts"]["copies"]) == (409, 1)
         assert await ask(client, "DELETE", "backends/third") == (204, None)

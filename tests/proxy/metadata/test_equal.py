@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -37,6 +38,7 @@ FAR_MS = 10**9
 
 buckets, backends, owners = st.sampled_from(BUCKETS), st.sampled_from(BACKENDS), st.sampled_from(OWNERS)
 sizes = st.integers(0, 60)
+places = st.sampled_from(["", "", "", "old", "new"])
 picks = st.integers(0, 10**6)
 moments = st.sampled_from([NOW_MS, NOW_MS + 1000, NOW_MS + FAR_MS])
 conditions = st.sampled_from(
@@ -81,10 +83,10 @@ class Ledgers(RuleBasedStateMachine):
 
     # --- objects ---------------------------------------------------------------------------------------------------------------------
 
-    @rule(bucket=buckets, key=FEW_KEYS, backend=backends, size_bytes=sizes, quota=st.booleans(), owner=owners)
-    def reserve(self, bucket: str, key: str, backend: str, size_bytes: int, quota: bool, owner: str) -> None:
+    @rule(bucket=buckets, key=FEW_KEYS, backend=backends, size_bytes=sizes, quota=st.booleans(), owner=owners, place=places)
+    def reserve(self, bucket: str, key: str, backend: str, size_bytes: int, quota: bool, owner: str, place: str) -> None:
         intent = an_intent(f"w{next(self.names)}", key, bucket=bucket, backend=backend, size_bytes=size_bytes, owner=owner)
-        self.ask("reserve_write", intent, QUOTA_BYTES if quota else None)
+        self.ask("reserve_write", intent, QUOTA_BYTES if quota else None, place)
         self.intents.append(intent)
 
     @rule(bucket=buckets, key=FEW_KEYS, backend=backends, size_bytes=sizes, conditions=conditions)
@@ -126,10 +128,10 @@ class Ledgers(RuleBasedStateMachine):
 
     # --- multipart -------------------------------------------------------------------------------------------------------------------
 
-    @rule(bucket=buckets, key=FEW_KEYS, backend=backends, opens=st.integers(0, 3), limit=st.sampled_from([None, None, 2]))
-    def create_upload(self, bucket: str, key: str, backend: str, opens: int, limit: int | None) -> None:
+    @rule(bucket=buckets, key=FEW_KEYS, backend=backends, opens=st.integers(0, 3), limit=st.sampled_from([None, None, 2]), place=places)
+    def create_upload(self, bucket: str, key: str, backend: str, opens: int, limit: int | None, place: str) -> None:
         upload = an_upload(f"u{next(self.names):04}", key, bucket=bucket, backend=backend, initiated_ms=NOW_MS + opens)
-        self.ask("create_upload", upload, limit)
+        self.ask("create_upload", upload, limit, place)
         if opens:
             self.ask("open_upload", upload.upload_id, f"theirs-{upload.upload_id}")
         self.uploads.append(upload)
@@ -198,6 +200,12 @@ class Ledgers(RuleBasedStateMachine):
         if ends:
             self.ask("release_lease", f"instance/{owner}", owner)
             self.ask("release_lease", "worker", rival)
+
+    @rule(backend=backends, place=st.sampled_from(["old", "new"]), forgets=st.booleans())
+    def locate(self, backend: str, place: str, forgets: bool) -> None:
+        if forgets:
+            self.ask("forget_backend", backend)
+        self.ask("locate_backends", {backend: place})
 
     @rule(reaper=owners)
     def reap(self, reaper: str) -> None:
@@ -301,6 +309,7 @@ def _said(call: Callable[[Any], Answer], of_whom: Metadata | LedgerModel) -> Ans
         return type(error), str(error)
 
 
+@pytest.mark.timeout(240 + STEPS // 5)
 def test_all_say_the_same(postgres: PostgresServer, shared_database: DatabaseConfig, tmp_path: Path) -> None:
     numbers, asked = count(), Counter[str]()
 

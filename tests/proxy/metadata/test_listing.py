@@ -192,6 +192,9 @@ async def test_uploads_are_listed_by_key_and_id(ledger: Metadata) -> None:
         ("b", "u1", ["b:u2", "c/"]),
         ("c/", "", []),
         ("c/1", "", ["c/"]),
+        ("c/1", "u3", ["c/"]),
+        ("c/2", "u3", ["c/"]),
+        ("c/2", "u4", []),
     ],
 )
 async def test_where_a_listing_of_uploads_goes_on(ledger: Metadata, after_key: str, after_id: str, rest: list[str]) -> None:

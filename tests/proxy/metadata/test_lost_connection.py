@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -125,7 +125,7 @@ async def test_during_commit_nobody_knows(ledger: Metadata, side: Connection) ->
 async def test_a_group_that_is_cut_at_its_commit_is_told_so_and_keeps_its_bytes(ledger: Metadata, side: Connection, happened: bool) -> None:
     """I8, from above: five PUTs share a transaction, the connection breaks while it commits, and each client is answered 503. No byte goes
     before the ledger says how it ended; then what was committed is read, and the rest is cleaned up."""
-    await ledger.register_backends(["first"])
+    await ledger.locate_backends({"first": "first"})
     config = FleetConfig(name="main", backends=(backend_config("first"),), buckets=(BucketConfig(name=BUCKET),))
     stage = Stage(ledger, {"first": MemoryBackend("first")}, config)
     await stage.hold_lease_for_long()
@@ -218,16 +218,6 @@ async def test_a_deadlock_is_tried_again(ledger: Metadata, side: Connection) -> 
     assert found.write_id == "w2"
 
 
-@pytest.fixture
-def own_server() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
-
-
 async def test_a_caller_that_gave_up_holds_no_lock(ledger: Metadata, side: Connection) -> None:
     """Reference bug 38: the request was cancelled, and so was its unlock; the lock was held until the pooled connection died."""
     await put(ledger, "w1")
@@ -249,9 +239,9 @@ async def test_a_caller_that_gave_up_holds_no_lock(ledger: Metadata, side: Conne
     assert await side.fetchval(SOMEBODY_LOCKED) == 0
 
 
-async def test_a_server_that_crashes_under_load_loses_nothing_acknowledged(own_server: PostgresServer) -> None:
+async def test_a_server_that_crashes_under_load_loses_nothing_acknowledged(own_postgres: PostgresServer) -> None:
     """I1, I6: kill the server, start it, ask again."""
-    ledger = await open_ledger(own_server.create_database(), {})
+    ledger = await open_ledger(own_postgres.create_database(), {})
     acknowledged: list[str] = []
     unknown: set[str] = set()
     enough = asyncio.Event()
@@ -276,10 +266,10 @@ async def test_a_server_that_crashes_under_load_loses_nothing_acknowledged(own_s
         for number in range(16):
             group.create_task(write(f"writer-{number}"))
         await enough.wait()
-        await asyncio.to_thread(own_server.stop, immediately=True)
+        await asyncio.to_thread(own_postgres.stop, immediately=True)
     with pytest.raises(MetadataUnavailable):
         await ledger.find_object(BUCKET, acknowledged[0])
-    await asyncio.to_thread(own_server.start)
+    await asyncio.to_thread(own_postgres.start)
 
     async with asyncio.timeout(10):
         while True:

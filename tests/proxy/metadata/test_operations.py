@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.support.ledger import (
@@ -16,11 +17,13 @@ from tests.support.ledger import (
     an_upload,
     open_upload,
     put,
+    put_part,
 )
 
 from s3o_proxy.domain.errors import BackendFenced, BackendInUse, NoSuchOperation, OperationConflict
 from s3o_proxy.domain.operation import Flow, Operation, Plan, Progress, Remains, State
 from s3o_proxy.metadata.port import Metadata, Reserved
+from s3o_proxy.metadata.postgres import PostgresEngine
 
 FENCED = Reserved(granted=False, fenced=True)
 
@@ -187,6 +190,53 @@ async def test_a_backend_is_forgotten_only_when_nothing_mentions_it(ledger: Meta
     await ledger.forget_backend(BACKEND)
 
 
+@pytest.mark.parametrize("last", ["a deleted object", "a reservation"])
+async def test_it_is_forgotten_together_with_the_last_bytes_on_it(ledger: Metadata, last: str) -> None:
+    """In one transaction: what the last of them was to lower is gone with the counters, and a quota is no wider than before."""
+    if last == "a reservation":
+        await ledger.reserve_write(an_intent("w1"), None)
+        ending = ledger.cancel_reservation(an_intent("w1"))
+    else:
+        await put(ledger, "w1")
+        await ledger.delete_object(BUCKET, "cat.jpg", NOW_MS)
+        (item,) = await ledger.claim_cleanup("worker", NOW_MS, 1000, 10)
+        ending = ledger.finish_cleanup([item.item_id])
+    async with asyncio.TaskGroup() as group:
+        group.create_task(ending)
+        group.create_task(ledger.forget_backend(BACKEND))
+    assert await ledger.usage() == {}
+    granted = [(await ledger.reserve_write(an_intent(f"n{number}"), 10)).granted for number in range(3)]
+    assert granted == [True, False, False]
+
+
+async def test_bytes_that_come_late_are_not_forgotten(two_ledgers: tuple[Metadata, Metadata], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer whose intent was reaped mentions his bytes anew, while another process has just seen that nothing mentions the backend."""
+    one, other = two_ledgers
+    late = an_intent("late", owner="dead")
+    await one.reserve_write(late, None)
+    await other.reap_intents(NOW_MS, 10)
+    (item,) = await other.claim_cleanup("worker", NOW_MS, 1000, 10)
+    await other.finish_cleanup([item.item_id])
+
+    looked, go_on = asyncio.Event(), asyncio.Event()
+    fetch = PostgresEngine._fetch
+
+    async def wait_before_it_forgets(engine: PostgresEngine, connection: Any, asked: Any) -> Any:
+        if asked.name == "forget_usage":
+            looked.set()
+            await go_on.wait()
+        return await fetch(engine, connection, asked)
+
+    monkeypatch.setattr(PostgresEngine, "_fetch", wait_before_it_forgets)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(other.forget_backend(BACKEND))
+        await looked.wait()
+        mentioned = group.create_task(one.abandon_write(late, "write_failed", NOW_MS))
+        await asyncio.wait({mentioned}, timeout=0.5)
+        go_on.set()
+    assert (await one.usage())[BACKEND].orphan_bytes == late.size_bytes
+
+
 async def test_all_that_remains_is_counted(ledger: Metadata) -> None:
     await put(ledger, "w1", "copy")
     await put(ledger, "w2", "deleted")
@@ -211,3 +261,63 @@ async def test_deletions_that_failed_are_hastened_and_first_tries_are_not(ledger
     await ledger.hasten_cleanup(BACKEND, NOW_MS)
     (item,) = await ledger.claim_cleanup("worker", NOW_MS, 1000, 10)
     assert item.storage_key.endswith("~failed")
+
+
+# --- another bucket -----------------------------------------------------------------------------------------------------------------
+
+
+async def move_to_another_bucket(ledger: Metadata) -> None:
+    await ledger.forget_backend(BACKEND)
+    await ledger.locate_backends({BACKEND: "new"})
+
+
+@pytest.mark.parametrize("quota", [None, 25])
+async def test_who_would_write_to_another_bucket_is_refused_and_takes_no_room(ledger: Metadata, quota: int | None) -> None:
+    assert await ledger.reserve_write(an_intent("w0"), quota, "old") == FENCED, "nobody located it yet"
+    await ledger.locate_backends({BACKEND: "old"})
+    assert (await ledger.reserve_write(an_intent("w1"), quota, "old")).granted
+    with pytest.raises(BackendInUse):
+        await ledger.forget_backend(BACKEND)
+    await ledger.cancel_reservation(an_intent("w1"))
+    await move_to_another_bucket(ledger)
+    believed = ["old", "new", "old", "new"]
+    async with asyncio.TaskGroup() as group:
+        asked = [group.create_task(ledger.reserve_write(an_intent(f"m{n}"), quota, bucket)) for n, bucket in enumerate(believed)]
+    granted = Reserved(granted=True)
+    assert [one.result() for one in asked] == [FENCED, granted, FENCED, granted]
+
+
+async def test_an_upload_is_created_where_the_backend_lies_and_its_parts_follow(ledger: Metadata) -> None:
+    await ledger.locate_backends({BACKEND: "old"})
+    await move_to_another_bucket(ledger)
+    with pytest.raises(BackendFenced):
+        await ledger.create_upload(an_upload("u1"), None, "old")
+    await ledger.create_upload(an_upload("u2"), None, "new")
+    await ledger.open_upload("u2", "theirs")
+    await put_part(ledger, an_upload("u2"), 1)
+    assert (await ledger.remains(BACKEND)).uploads == 1
+
+
+@pytest.mark.parametrize("after", range(0, 30, 6))
+async def test_what_is_granted_in_a_bucket_keeps_the_name_there(two_ledgers: tuple[Metadata, Metadata], after: int) -> None:
+    """Of two processes one writes to the bucket that the other gives up meanwhile."""
+    one, other = two_ledgers
+    await one.locate_backends({BACKEND: "old"})
+
+    async def write(number: int) -> bool:
+        await asyncio.sleep(0.0005 * (number + 1))
+        return (await one.reserve_write(an_intent(f"w{number}"), None, "old")).granted
+
+    async def move() -> bool:
+        await asyncio.sleep(0.0005 * after)
+        try:
+            await move_to_another_bucket(other)
+        except BackendInUse:
+            return False
+        return True
+
+    async with asyncio.TaskGroup() as group:
+        moved = group.create_task(move())
+        writes = [group.create_task(write(number)) for number in range(30)]
+    assert [each.result() for each in writes] == [not moved.result()] * 30
+    assert await one.locate_backends({BACKEND: "old"}) == {BACKEND: "new" if moved.result() else "old"}

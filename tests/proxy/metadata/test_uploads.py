@@ -21,8 +21,19 @@ from tests.support.ledger import (
     put_part,
 )
 
-from s3o_proxy.domain.errors import MetadataError, NoSuchKey, NoSuchUpload, PreconditionFailed, TooManyUploads, UploadBusy, WriteLost
-from s3o_proxy.domain.model import Conditions, Copy, Usage
+from s3o_proxy.domain.errors import (
+    BackendFenced,
+    DomainError,
+    MetadataError,
+    NoSuchKey,
+    NoSuchUpload,
+    PreconditionFailed,
+    TooManyUploads,
+    UploadBusy,
+    WriteLost,
+)
+from s3o_proxy.domain.model import Conditions, Copy, Upload, Usage
+from s3o_proxy.domain.operation import Operation
 from s3o_proxy.metadata.port import Metadata
 
 ALWAYS = Conditions()
@@ -64,6 +75,21 @@ async def test_a_bucket_has_at_most_its_limit_of_uploads(ledger: Metadata) -> No
     await ledger.create_upload(an_upload("u4", "c", bucket="other"), 2)
     await ledger.abort_upload("u1", "upload_aborted", NOW_MS)
     await ledger.create_upload(an_upload("u5", "c"), 2)
+
+
+async def test_whom_a_fence_turns_away_takes_no_place(ledger: Metadata) -> None:
+    async def create(upload: Upload) -> type[DomainError] | None:
+        try:
+            await ledger.create_upload(upload, 1)
+        except DomainError as error:
+            return type(error)
+        return None
+
+    await ledger.ask_operation(Operation("o1", "Drain", "uid", "t1", NOW_MS, "west"))
+    uploads = [an_upload("u1", "a", backend="west"), an_upload("u2", "b"), an_upload("u3", "c")]
+    async with asyncio.TaskGroup() as group:
+        created = [group.create_task(create(upload)) for upload in uploads]
+    assert [each.result() for each in created] == [BackendFenced, None, TooManyUploads]
 
 
 async def test_the_limit_holds_for_two_processes(two_ledgers: tuple[Metadata, Metadata]) -> None:

@@ -9,6 +9,7 @@ from tests.proxy.operations.test_multipart import BIG, SMALL, complete, create, 
 from tests.support.stories import BytesBody, Stage
 
 from s3o_proxy.domain.errors import (
+    BackendTimeout,
     BackendUnavailable,
     MetadataUnavailable,
     NoSuchUpload,
@@ -18,12 +19,15 @@ from s3o_proxy.domain.errors import (
 )
 from s3o_proxy.domain.lease import LEASE_MS
 from s3o_proxy.domain.model import Conditions
+from s3o_proxy.domain.patience import USUAL_REQUEST_TIMEOUT_MS, settle_ms
 from s3o_proxy.s3.errors import S3Error
 from s3o_proxy.s3.operation import (
     AbortMultipartUpload,
     GetObject,
     PutObject,
 )
+
+JOIN_SETTLES_MS = settle_ms("CompleteMultipartUpload", USUAL_REQUEST_TIMEOUT_MS)
 
 
 async def test_a_complete_that_is_asked_again_after_its_answer_was_lost_says_the_same(stage: Stage) -> None:
@@ -63,8 +67,29 @@ async def test_an_upload_that_was_joined_and_never_committed_is_cleaned_up_whole
     with pytest.raises(BackendUnavailable):
         await complete(stage, upload_id, *parts)
     await stage.perform(AbortMultipartUpload("photos", "k", upload_id))
+    stage.now_ms += JOIN_SETTLES_MS
     await stage.clean_up().run_once()
     assert stage.backends["first"].objects == {}
+    assert (await stage.used()).held_bytes == 0
+
+
+async def test_an_object_that_is_joined_after_its_complete_timed_out_and_was_aborted_is_cleaned_up(stage: Stage) -> None:
+    """SDKs abort what they could not complete. The backend is still joining, so the cleanup must not have looked by then."""
+    upload_id, parts = await two_parts(stage)
+    first = stage.backends["first"]
+    first.fail("complete_multipart", at="received", error=BackendTimeout("first", "no answer", ambiguous=True))
+    with pytest.raises(BackendTimeout):
+        await complete(stage, upload_id, *parts)
+    upload = await stage.metadata.find_upload("photos", "k", upload_id)
+    sent, _ = await stage.metadata.list_parts(upload_id, 0, 10)
+    await stage.perform(AbortMultipartUpload("photos", "k", upload_id))
+    stage.now_ms += JOIN_SETTLES_MS - 1
+    await stage.clean_up().run_once()
+    await first.complete_multipart(upload.storage_key, upload.backend_upload_id, [(part.part_number, part.backend_etag) for part in sent])
+    assert await stage.audit() == []
+    stage.now_ms += 1
+    await stage.clean_up().run_once()
+    assert first.objects == {}
     assert (await stage.used()).held_bytes == 0
 
 
@@ -240,6 +265,30 @@ async def test_a_condition_that_fails_in_the_commit_leaves_nothing(stage: Stage)
     assert await stage.read(GetObject("photos", "k")) == b"faster"
     await stage.settle()
     assert len(stage.backends["first"].objects) == 1
+
+
+async def test_what_a_condition_leaves_is_ended_later_where_the_database_is_away(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else could: it is claimed by us, and we live."""
+    upload_id, parts = await two_parts(stage)
+    stall = stage.backends["first"].stall("complete_multipart")
+    completing = asyncio.create_task(complete(stage, upload_id, *parts, conditions=Conditions(if_none_match="*")))
+    await stall.reached.wait()
+    await stage.perform(PutObject("photos", "k"), b"faster")
+    with monkeypatch.context() as away:
+
+        async def no_database(*_: object, **__: object) -> None:
+            raise MetadataUnavailable("away")
+
+        away.setattr(stage.metadata, "abort_upload", no_database)
+        stall.release()
+        with pytest.raises(PreconditionFailed):
+            await completing
+    assert (await stage.metadata.queue_depths())["uploads"] == 1
+    await stage.reap_intents().run_once()
+    assert (await stage.metadata.queue_depths())["uploads"] == 0
+    await stage.settle()
+    assert len(stage.backends["first"].objects) == 1
+    assert await stage.read(GetObject("photos", "k")) == b"faster"
 
 
 @pytest.mark.parametrize("algorithm", ["CRC32", "SHA256"])

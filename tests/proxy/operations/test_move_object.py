@@ -121,7 +121,7 @@ async def _dead(*_: object) -> None:
 
 async def test_a_target_that_fails_is_not_the_last_one(stage: Stage) -> None:
     stage.backends["third"] = MemoryBackend("third")
-    await stage.metadata.register_backends(["third"])
+    await stage.metadata.locate_backends({"third": "third"})
     found = await stored(stage)
     stage.backends["second"].fail("put", error=BackendRejected("second", 403, "AccessDenied", "no"))
     assert await move(stage, found, SECOND, Candidate("third", True, None, None)) == Moved("moved", "third")

@@ -20,6 +20,7 @@ from s3o_proxy.domain.errors import (
     QuotaExceeded,
     TooManyUploads,
 )
+from s3o_proxy.domain.model import Upload
 from s3o_proxy.domain.placement import MIN_PART_BYTES
 from s3o_proxy.s3.errors import S3Error
 from s3o_proxy.s3.operation import (
@@ -236,3 +237,18 @@ async def test_parts_are_listed_as_they_are(stage: Stage) -> None:
     assert isinstance(answer, PartsListed)
     assert ([(part.part_number, part.etag) for part in answer.parts], answer.truncated) == (parts[:1], True)
     await stage.perform(AbortMultipartUpload("photos", "k", upload_id))
+
+
+async def test_a_client_that_was_exchanged_during_the_creation_is_not_asked(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    create_upload = stage.metadata.create_upload
+
+    async def create_and_exchange(upload: Upload, max_uploads: int | None, backend_bucket: str = "") -> None:
+        await create_upload(upload, max_uploads, backend_bucket)
+        stage.backends["first"].bucket = "another"
+
+    monkeypatch.setattr(stage.metadata, "create_upload", create_and_exchange)
+    await stage.perform(CreateMultipartUpload("photos", "k"))
+    assert (stage.backends["first"].uploads, len(stage.backends["second"].uploads)) == ({}, 1)
+    stage.backends["first"].bucket = "first"
+    for upload in await stage.metadata.uploads_to_end("second", "", 10):
+        await stage.metadata.abort_upload(upload.upload_id, "upload_aborted", stage.now_ms)

@@ -26,7 +26,8 @@ from s3o_proxy.domain.errors import (
     QuotaExceeded,
     WriteLost,
 )
-from s3o_proxy.domain.model import Conditions, Description
+from s3o_proxy.domain.model import Conditions, Description, Intent
+from s3o_proxy.metadata.port import Reserved
 from s3o_proxy.s3.operation import GetObject, ObjectWritten, PutObject
 
 KEY = PutObject("photos", "a/b")
@@ -270,3 +271,18 @@ async def test_however_often_a_backend_failed_the_next_request_asks_it(stage: St
         with pytest.raises(NoCopyReadable):
             await stage.read(GetObject("photos", "a/b"))
     assert await stage.read(GetObject("photos", "a/b")) == DATA
+
+
+async def test_a_client_that_was_exchanged_during_the_reservation_gets_no_bytes(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would go to a bucket that the ledger did not grant."""
+    reserve_write = stage.metadata.reserve_write
+
+    async def reserve_and_exchange(intent: Intent, quota_bytes: int | None, backend_bucket: str = "") -> Reserved:
+        granted = await reserve_write(intent, quota_bytes, backend_bucket)
+        stage.backends["first"].bucket = "another"
+        return granted
+
+    monkeypatch.setattr(stage.metadata, "reserve_write", reserve_and_exchange)
+    await stage.perform(PutObject("photos", "k"), b"data")
+    assert stage.backends["first"].objects == {}
+    assert await stage.read(GetObject("photos", "k")) == b"data"

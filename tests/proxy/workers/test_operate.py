@@ -55,9 +55,9 @@ async def test_a_process_that_stops_leaves_it_to_the_next(stage: Stage) -> None:
 
 async def test_one_that_stalled_is_looked_at_again_after_a_while_or_with_another_configuration(stage: Stage) -> None:
     second = backend_config("second", quotaBytes=5)
-    stage.configure(second)
+    await stage.configure(second)
     await stage.perform(PutObject("photos", "other"), b"two")
-    stage.configure(backend_config("first"), second)
+    await stage.configure(backend_config("first"), second)
     await stage.perform(PutObject("photos", "k"), b"data")
     await stage.desk.ask(Wish("Drain", "uid", "drain", "first"))
     worker = Operate(stage.means)
@@ -66,7 +66,7 @@ async def test_one_that_stalled_is_looked_at_again_after_a_while_or_with_another
     assert (await worker.run_once()).failed == 0
     stage.now_ms += LOOK_AGAIN_MS
     assert (await worker.run_once()).failed == 1
-    stage.configure(backend_config("first"), backend_config("second", quotaBytes=6))
+    await stage.configure(backend_config("first"), backend_config("second", quotaBytes=6))
     assert (await worker.run_once()).failed == 1
     await stage.perform(DeleteObject("photos", "k"))
     stage.now_ms += LOOK_AGAIN_MS
@@ -100,7 +100,7 @@ async def test_killed_half_way_again_and_again_it_resumes_and_its_counters_never
     stage = await open_stage(tmp_path, three[:1], strategy="Spread")
     for number in range(60):
         await stage.perform(PutObject("photos", f"key-{number}"), bytes([number]) * 100)
-    stage.configure(*three)
+    await stage.configure(*three)
     told: list[Progress] = []
     record = stage.metadata.record_operation
 

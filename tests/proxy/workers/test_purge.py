@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.support.ledger import an_intent, an_object
+from tests.support.ledger import MINUTE_MS, an_intent, an_object
 from tests.support.stories import Stage
 
-from s3o_proxy.domain.errors import NoBackendAccepts
+from s3o_proxy.domain.errors import BackendUnavailable, NoBackendAccepts
 from s3o_proxy.domain.operation import Operation, Wish
+from s3o_proxy.domain.patience import USUAL_REQUEST_TIMEOUT_MS
 from s3o_proxy.s3.operation import (
     CompleteMultipartUpload,
     CreateMultipartUpload,
@@ -21,6 +22,7 @@ from s3o_proxy.s3.operation import (
     UploadPart,
 )
 from s3o_proxy.workers import purge as purges
+from s3o_proxy.workers.abort_stale_uploads import AbortStaleUploads
 from s3o_proxy.workers.operate import RUNS
 from s3o_proxy.workers.purge import Purge
 
@@ -100,7 +102,7 @@ async def test_a_backend_is_emptied_and_takes_no_more(stage: Stage) -> None:
     await stage.perform(PutObject("photos", "k"), b"data")
     assert len(stage.backends["second"].objects) == 1
     assert (await stage.desk.cancel(done.operation_id)).state == "Succeeded"
-    stage.configure(stage.config.backends[0])
+    await stage.configure(stage.config.backends[0])
     try:
         await stage.perform(PutObject("photos", "k"), b"data")
     except NoBackendAccepts:
@@ -136,14 +138,43 @@ async def test_an_upload_that_is_just_being_created_leaves_nothing(stage: Stage)
     assert stage.backends["first"].uploads == {}
 
 
-async def test_an_upload_that_is_just_being_completed_is_purged_as_the_object_that_it_becomes(stage: Stage) -> None:
+async def one_part(stage: Stage) -> tuple[CompleteMultipartUpload, bytes]:
+    """An upload of one part, and how to complete it."""
     created = await stage.perform(CreateMultipartUpload("photos", "film"))
     assert isinstance(created, UploadCreated)
     part = await stage.perform(UploadPart("photos", "film", created.upload.upload_id, 1), b"data")
     assert isinstance(part, PartWritten)
     xml = f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{part.etag}</ETag></Part></CompleteMultipartUpload>".encode()
+    return CompleteMultipartUpload("photos", "film", created.upload.upload_id), xml
+
+
+@pytest.mark.parametrize("by", ["purge", "stale"])
+async def test_what_is_joined_long_after_its_complete_was_given_up_is_cleaned_up(stage: Stage, by: str) -> None:
+    """The upload is ended meanwhile; the cleanup must not look before the backend is through."""
+    complete, xml = await one_part(stage)
+    first = stage.backends["first"]
+    first.fail("complete_multipart", at="received")
+    with pytest.raises(BackendUnavailable):
+        await stage.perform(complete, xml)
+    ((backend_upload_id, upload),) = first.uploads.items()
+    if by == "purge":
+        assert (await purge(stage, bucket="photos")).state == "Succeeded"
+    else:
+        stage.now_ms += 1
+        await AbortStaleUploads(stage.metadata, lambda: 0, stage.clock, stage.wake).run_once()
+    stage.now_ms += 10 * USUAL_REQUEST_TIMEOUT_MS
+    assert (await stage.clean_up().run_once()).done == 0
+    await first.complete_multipart(upload.key, backend_upload_id, [(1, upload.parts[1].etag)])
+    assert await stage.audit() == []
+    stage.now_ms += MINUTE_MS
+    assert (await stage.clean_up().run_once()).done == 1
+    assert first.objects == {}
+
+
+async def test_an_upload_that_is_just_being_completed_is_purged_as_the_object_that_it_becomes(stage: Stage) -> None:
+    complete, xml = await one_part(stage)
     joining = stage.backends["first"].stall("complete_multipart", at="received")
-    completing = asyncio.create_task(stage.perform(CompleteMultipartUpload("photos", "film", created.upload.upload_id), xml))
+    completing = asyncio.create_task(stage.perform(complete, xml))
     await joining.reached.wait()
     waiting = await purge(stage, bucket="photos")
     assert (waiting.state, waiting.progress.uploads_remaining) == ("Running", 1)

@@ -23,7 +23,7 @@ async def filled(tmp_path: Path, strategy: str) -> Stage:
     stage = await open_stage(tmp_path, THREE[:1], strategy=strategy)
     for number in range(60):
         await stage.perform(PutObject("photos", f"key-{number}"), bytes([number]) * 100)
-    stage.configure(*THREE)
+    await stage.configure(*THREE)
     return stage
 
 
@@ -60,7 +60,7 @@ async def test_spread_evens_out_and_a_second_run_moves_nothing(tmp_path: Path) -
 
 async def test_pack_fills_in_order(tmp_path: Path) -> None:
     stage = await filled(tmp_path, "Pack")
-    stage.configure(*THREE[1:], THREE[0])
+    await stage.configure(*THREE[1:], THREE[0])
     assert (await rebalance(stage)).state == "Succeeded"
     assert await used(stage) == [0, 6000, 0]
     await end(stage)
@@ -73,10 +73,10 @@ async def test_a_quota_that_others_use_up_meanwhile_is_not_exceeded(tmp_path: Pa
     working = asyncio.create_task(Operate(stage.means).run_once())
     await stall.reached.wait()
     for name in ("second", "third"):
-        stage.configure(*(each for each in THREE if each.name == name))
+        await stage.configure(*(each for each in THREE if each.name == name))
         free = 10_000 - (await stage.metadata.usage()).get(name, Usage(name)).held_bytes
         await stage.perform(PutObject("films", name), bytes(free - 1_200))
-    stage.configure(*THREE)
+    await stage.configure(*THREE)
     stall.release()
     await working
     assert (await stage.desk.find(asked.operation_id)).state == "Succeeded"
@@ -92,7 +92,7 @@ async def test_a_giver_that_is_away_stalls_it(tmp_path: Path) -> None:
     stalled = await rebalance(stage)
     assert (stalled.state, stalled.reason) == ("Stalled", "BackendUnreachable")
     assert "no connection" in stalled.message
-    stage.configure(*THREE)
+    await stage.configure(*THREE)
     await stage.operate()
     await stage.operate()
     assert (await stage.desk.find(stalled.operation_id)).state in ("Succeeded", "Stalled")
@@ -103,7 +103,7 @@ async def test_a_giver_that_is_away_stalls_it(tmp_path: Path) -> None:
 async def test_one_that_was_interrupted_goes_on_with_what_is_left(tmp_path: Path, strategy: str) -> None:
     stage = await filled(tmp_path, strategy)
     if strategy == "Pack":
-        stage.configure(*THREE[1:], THREE[0])
+        await stage.configure(*THREE[1:], THREE[0])
     asked = await stage.desk.ask(Wish("Rebalance", "uid", "t1"))
     stall = stage.backends["second"].stall("put", nth=10)
     working = asyncio.create_task(Rebalance(stage.means, asked).run())

@@ -29,9 +29,6 @@ _UNAVAILABLE = frozenset({"RequestTimeout", "OperationAborted", "InternalError",
 _REFUSED_5XX = frozenset({501, 505, 507})
 """The backend means it: not implemented, or full."""
 
-_PERHAPS_DONE_5XX = frozenset({500, 502, 504})
-"""Something behind whoever answers may have done it all the same."""
-
 
 def was_not_connected(error: BaseException) -> bool:
     """True when no byte of the request can have reached the backend."""
@@ -64,7 +61,13 @@ def translate_answer(backend: str, status: int, code: str, message: str, *, may_
         return BackendTimeout(backend, said)
     if status in _REFUSED_5XX or (status < 500 and code not in _UNAVAILABLE):
         return BackendRejected(backend, status, code, message)
-    return BackendUnavailable(backend, said, ambiguous=may_have_happened and status in _PERHAPS_DONE_5XX)
+    return BackendUnavailable(backend, said, ambiguous=may_have_happened and not _says_not_done(status, code))
+
+
+def _says_not_done(status: int, code: str) -> bool:
+    """503 with a code of S3's is the backend itself, which did not begin. Any other 5xx may be of somebody in front of it (a 503 of a load
+    balancer, the 52x of a CDN), who heard no answer: something behind him may have done it all the same, or be at it."""
+    return status < 500 or (status == 503 and code != str(status))
 
 
 def _describe(error: Exception) -> str:

@@ -16,14 +16,12 @@ from s3o_proxy.backends.deadline import Deadline
 from s3o_proxy.backends.port import Backend, GetResult, HeadResult, ListedKey, ListedMultipart, PutResult
 from s3o_proxy.domain.errors import BackendError, BackendNotFound, BackendRejected, BackendThrottled, BackendTimeout, BackendUnavailable
 from s3o_proxy.domain.frozen import frozen
+from s3o_proxy.domain.patience import answer_ms
 from s3o_proxy.sockets.pipe import Pipe, Pipeable
 
 _T = TypeVar("_T")
 
 _COUNTED = (bytes, Pipe)
-
-_LONG_ANSWER_FACTOR = 10
-"""Joining parts and copying take a provider minutes for large objects, without a sign of progress."""
 
 
 @frozen
@@ -59,7 +57,7 @@ class Guarded:
     def _guard(self, backend: Backend, request_timeout_ms: int, stall_timeout_ms: int) -> None:
         self._lease = _Lease(backend)
         self.traits, self.bucket, self.account = backend.traits, backend.bucket, backend.account
-        self._answer_s = request_timeout_ms / 1000
+        self._request_ms = request_timeout_ms
         self._stall_s = stall_timeout_ms / 1000
 
     def replace(self, backend: Backend, *, request_timeout_ms: int, stall_timeout_ms: int) -> Coroutine[None, None, None]:
@@ -117,12 +115,12 @@ class Guarded:
         metadata: Mapping[str, str] | None = None,
         source_bucket: str = "",
     ) -> PutResult:
-        with self._call("CopyObject", patience=_LONG_ANSWER_FACTOR) as call:
+        with self._call("CopyObject") as call:
             return await call.backend.copy(source_key, key, content_type=content_type, metadata=metadata, source_bucket=source_bucket)
 
     async def list(self, prefix: str = "") -> AsyncIterator[ListedKey]:
         with self._call("ListObjectsV2", mutates=False) as call:
-            async for found in call.receive(call.backend.list(prefix), self._answer_s):
+            async for found in call.receive(call.backend.list(prefix), self._request_ms / 1000):
                 yield found
 
     # --- multipart uploads -------------------------------------------------------------------------------------------
@@ -146,7 +144,7 @@ class Guarded:
             return await call.backend.upload_part(key, upload_id, part_number, paced, size_bytes, content_md5=content_md5)
 
     async def complete_multipart(self, key: str, upload_id: str, parts: Sequence[tuple[int, str]]) -> PutResult:
-        with self._call("CompleteMultipartUpload", patience=_LONG_ANSWER_FACTOR) as call:
+        with self._call("CompleteMultipartUpload") as call:
             return await call.backend.complete_multipart(key, upload_id, parts)
 
     async def abort_multipart(self, key: str, upload_id: str) -> None:
@@ -155,13 +153,13 @@ class Guarded:
 
     async def list_multipart(self) -> AsyncIterator[ListedMultipart]:
         with self._call("ListMultipartUploads", mutates=False) as call:
-            async for found in call.receive(call.backend.list_multipart(), self._answer_s):
+            async for found in call.receive(call.backend.list_multipart(), self._request_ms / 1000):
                 yield found
 
     # --- one call ----------------------------------------------------------------------------------------------------
 
-    def _call(self, operation: str, *, mutates: bool = True, patience: int = 1) -> _Call:
-        return _Call(operation, self._lease, self._answer_s * patience, self._on_call, mutates=mutates)
+    def _call(self, operation: str, *, mutates: bool = True) -> _Call:
+        return _Call(operation, self._lease, answer_ms(operation, self._request_ms) / 1000, self._on_call, mutates=mutates)
 
 
 class _Call:

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 from s3o_crds.compiled import BackendConfig, BucketConfig, CredentialConfig, FleetConfig, SecretRef, ServerConfig
 from s3o_proxy.config.errors import ConfigError
 from s3o_proxy.domain.frozen import frozen
+from s3o_proxy.domain.patience import USUAL_REQUEST_TIMEOUT_MS, Making, settle_ms
 from s3o_proxy.domain.placement import Candidate
 
 
@@ -75,6 +76,11 @@ class Snapshot:
 
     def backend(self, name: str) -> BackendConfig | None:
         return self._backends.get(name)
+
+    def settle_ms(self, backend: str, asked: Making) -> int:
+        """How long what was asked of a backend may still come to be there, once nobody waits for the answer."""
+        config = self._backends.get(backend)
+        return settle_ms(asked, config.request_timeout_ms if config is not None else USUAL_REQUEST_TIMEOUT_MS)
 
     def find_access_key(self, access_key_id: str) -> Credential | None:
         return self._credentials.get(access_key_id)

@@ -160,10 +160,10 @@ class NoBackendAccepts(NoSpace):
 
 
 class BackendFenced(NoSpace):
-    """A drain or a purge closed this backend to new writes; another one may take it."""
+    """A drain or a purge closed this backend to new writes, or its name was given to another bucket; another backend may take it."""
 
     def __init__(self, backend: str) -> None:
-        super().__init__(f"backend {backend} takes no new writes: it is being emptied, or was")
+        super().__init__(f"backend {backend} takes no new writes: it is being emptied, or was, or lies in another bucket now")
         self.backend = backend
 
 

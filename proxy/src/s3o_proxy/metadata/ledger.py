@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
-from s3o_proxy.domain.cleanup import Reason
+from s3o_proxy.domain.cleanup import SETTLE_MS, Reason
 from s3o_proxy.domain.model import (
     BucketUsage,
     CleanupItem,
@@ -163,8 +163,8 @@ class Ledger:
     async def list_objects(self, query: ListQuery) -> ListPage:
         return await self._engine.scan(listing.list_objects(query))
 
-    async def reserve_write(self, intent: Intent, quota_bytes: int | None) -> Reserved:
-        return await self._lane.write(RESERVE, Reserve(intent, quota_bytes))
+    async def reserve_write(self, intent: Intent, quota_bytes: int | None, backend_bucket: str = "") -> Reserved:
+        return await self._lane.write(RESERVE, Reserve(intent, quota_bytes, backend_bucket))
 
     async def commit_write(self, new: NewObject, conditions: Conditions = Conditions()) -> None:
         with self._locations.changing(new.bucket, new.key):
@@ -182,8 +182,8 @@ class Ledger:
 
     # --- multipart -------------------------------------------------------------------------------------------------
 
-    async def create_upload(self, upload: Upload, max_uploads: int | None) -> None:
-        await self._lane.write(CREATE_UPLOAD, CreateUpload(upload, max_uploads))
+    async def create_upload(self, upload: Upload, max_uploads: int | None, backend_bucket: str = "") -> None:
+        await self._lane.write(CREATE_UPLOAD, CreateUpload(upload, max_uploads, backend_bucket))
 
     async def open_upload(self, upload_id: str, backend_upload_id: str) -> None:
         await self._lane.write(OPEN_UPLOAD, OpenUpload(upload_id, backend_upload_id))
@@ -213,8 +213,10 @@ class Ledger:
         with self._locations.changing(new.bucket, new.key):
             await self._lane.write(COMMIT_COMPLETE, CommitComplete(upload_id, new, conditions))
 
-    async def abort_upload(self, upload_id: str, reason: Reason, now_ms: int, owner: str = "") -> None:
-        await self._lane.write(ABORT_UPLOAD, AbortUpload(upload_id, reason, now_ms, owner))
+    async def abort_upload(
+        self, upload_id: str, reason: Reason, now_ms: int, owner: str = "", *, settle_ms: int = SETTLE_MS, may_come: bool = False
+    ) -> None:
+        await self._lane.write(ABORT_UPLOAD, AbortUpload(upload_id, reason, now_ms, owner, settle_ms, may_come))
 
     async def list_uploads(self, bucket: str, prefix: str, delimiter: str, after_key: str, after_upload_id: str, limit: int) -> UploadsPage:
         return await self._engine.scan(listing.list_uploads(bucket, prefix, delimiter, after_key, after_upload_id, limit))

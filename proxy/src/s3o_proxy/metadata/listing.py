@@ -19,11 +19,11 @@ def list_objects(query: ListQuery) -> Steps[ListPage]:
     if query.limit <= 0 or span.empty:
         return ListPage((), (), truncated=False, last="")
     wanted = query.limit + 1
-    entries: Sequence[Row | str]
-    if query.delimiter:
-        entries = yield from _grouped(query, span, wanted)
-    else:
-        entries = yield from ask("list_keys", bucket=query.bucket, start=span.start, stop=span.stop, count=wanted)
+    if not query.delimiter:
+        rows = yield from ask("list_keys", bucket=query.bucket, start=span.start, stop=span.stop, count=wanted)
+        objects = listed_objects(rows[: query.limit])
+        return ListPage(objects, (), truncated=len(rows) > query.limit, last=objects[-1].key if objects else "")
+    entries = yield from _grouped(query, span, wanted)
     page = entries[: query.limit]
     last = page[-1] if page else ""
     return ListPage(

@@ -95,7 +95,7 @@ def hasten_cleanups(members: Sequence[HastenCleanup], _book: Book) -> Steps[list
     return [None for _ in members]
 
 
-def forget_backends(members: Sequence[ForgetBackend], _book: Book) -> Steps[list[DomainError | None]]:
+def forget_backends(members: Sequence[ForgetBackend], book: Book) -> Steps[list[DomainError | None]]:
     outcomes: list[DomainError | None] = []
     for m in members:
         left = yield from remains(m.backend)
@@ -105,6 +105,7 @@ def forget_backends(members: Sequence[ForgetBackend], _book: Book) -> Steps[list
             continue
         yield from ask("forget_usage", backend=m.backend)
         yield from ask("forget_backend", backend=m.backend)
+        book.forget(m.backend)
         outcomes.append(None)
     return outcomes
 
@@ -141,13 +142,27 @@ def remains(backend: str) -> Steps[Remains]:
     )
 
 
+def _backends_of(members: Sequence[CancelOperation]) -> Steps[list[str]]:
+    """Whoever opens a backend has its name alone: else its row, locked here before those of reservations, would be out of their order."""
+    names = []
+    for m in members:
+        names += [backend_lock(row["backend"]) for row in (yield from ask("find_operation", operation_id=m.operation_id)) if row["backend"]]
+    return names
+
+
 def _locks_of_asking(member: AskOperation) -> tuple[str, ...]:
     return (_ASKING, backend_lock(member.operation.backend)) if member.operation.fences else (_ASKING,)
 
 
 ASK_OPERATION = Kind("ask_operation", ask_operations, identity=lambda _: "operations", locks=_locks_of_asking)
 RECORD_OPERATION = Kind("record_operation", record_operations, identity=lambda m: f"operation/{m.operation.operation_id}")
-CANCEL_OPERATION = Kind("cancel_operation", cancel_operations, identity=lambda m: f"operation/{m.operation_id}", locks=lambda _: (_ASKING,))
+CANCEL_OPERATION = Kind(
+    "cancel_operation",
+    cancel_operations,
+    identity=lambda m: f"operation/{m.operation_id}",
+    locks=lambda _: (_ASKING,),
+    scout=_backends_of,
+)
 HASTEN_CLEANUP = Kind("hasten_cleanup", hasten_cleanups, identity=lambda m: f"hasten/{m.backend}")
 FORGET_BACKEND = Kind(
     "forget_backend", forget_backends, identity=lambda m: backend_lock(m.backend), locks=lambda m: (backend_lock(m.backend),)

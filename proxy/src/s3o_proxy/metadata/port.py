@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Protocol
 
-from s3o_proxy.domain.cleanup import Reason
+from s3o_proxy.domain.cleanup import SETTLE_MS, Reason
 from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import (
     BucketUsage,
@@ -34,7 +34,7 @@ from s3o_proxy.metadata.identity import Identity
 @frozen
 class Reserved:
     """The answer to a reservation: `granted`, or refused with what was left (`free_bytes`, never negative), or because the backend takes no
-    new writes (`fenced`)."""
+    new writes, or none where this writer would write (`fenced`)."""
 
     granted: bool
     free_bytes: int = 0
@@ -69,9 +69,9 @@ class Metadata(Protocol):
 
     async def list_objects(self, query: ListQuery) -> ListPage: ...
 
-    async def reserve_write(self, intent: Intent, quota_bytes: int | None) -> Reserved:
+    async def reserve_write(self, intent: Intent, quota_bytes: int | None, backend_bucket: str = "") -> Reserved:
         """Insert the intent if used + orphan + reserved + size ≤ quota on its backend (None: no quota). Exact (I3). Refused while the
-        backend is fenced, also exactly."""
+        backend is fenced, also exactly; and where it was not located at `backend_bucket` ('': wherever it lies)."""
         ...
 
     async def commit_write(self, new: NewObject, conditions: Conditions = Conditions()) -> None:
@@ -98,9 +98,9 @@ class Metadata(Protocol):
 
     # --- multipart ---------------------------------------------------------------------------------------------
 
-    async def create_upload(self, upload: Upload, max_uploads: int | None) -> None:
+    async def create_upload(self, upload: Upload, max_uploads: int | None, backend_bucket: str = "") -> None:
         """Raises TooManyUploads when the bucket already has `max_uploads`. Written before the backend is asked: with
-        `backend_upload_id == ""` until `open_upload`. Raises BackendFenced."""
+        `backend_upload_id == ""` until `open_upload`. Raises BackendFenced, also for another `backend_bucket` (as `reserve_write`)."""
         ...
 
     async def open_upload(self, upload_id: str, backend_upload_id: str) -> None:
@@ -148,8 +148,11 @@ class Metadata(Protocol):
         """
         ...
 
-    async def abort_upload(self, upload_id: str, reason: Reason, now_ms: int, owner: str = "") -> None:
-        """Remove the upload; what it holds on the backend becomes one cleanup row due now. Raises NoSuchUpload, UploadBusy (a live owner
+    async def abort_upload(
+        self, upload_id: str, reason: Reason, now_ms: int, owner: str = "", *, settle_ms: int = SETTLE_MS, may_come: bool = False
+    ) -> None:
+        """Remove the upload; what it holds on the backend becomes one cleanup row. It is due now, or after `settle_ms` where a Complete of
+        unknown outcome, or (`may_come`) the upload itself, may still take effect there. Raises NoSuchUpload, UploadBusy (a live owner
         other than `owner` is completing it)."""
         ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import orjson
 
@@ -84,12 +84,13 @@ def copy_values(new: NewObject, copy: Copy) -> Values:
     }
 
 
-def listed_objects(rows: Iterable[Row]) -> tuple[ListedObject, ...]:
-    # By position, and all at once: a page has a thousand of them.
+def listed_objects(rows: Sequence[Row]) -> tuple[ListedObject, ...]:
+    # By position, and all at once, their checksums as one document: a page has a thousand of them.
+    checksums = orjson.loads(f"[{','.join([row[4] for row in rows])}]")
     return tuple(
         [
-            ListedObject(key, size_bytes, etag, modified_ms, tuple(orjson.loads(checksums)), checksum_type)
-            for key, size_bytes, etag, modified_ms, checksums, checksum_type in rows
+            ListedObject(key, size_bytes, etag, modified_ms, tuple(algorithms), checksum_type)
+            for (key, size_bytes, etag, modified_ms, _, checksum_type), algorithms in zip(rows, checksums, strict=True)
         ]
     )
 
@@ -195,7 +196,7 @@ def cleanup_item(row: Row) -> CleanupItem:
     )
 
 
-def cleanup_values(row: Row, reason: Reason, due_ms: int, size_bytes: int) -> Values:
+def cleanup_values(row: Row | Values, reason: Reason, due_ms: int, size_bytes: int) -> Values:
     """For bytes without an upload on the backend; `row` names backend and storage_key."""
     return {
         "backend": row["backend"],

@@ -5,7 +5,9 @@ row: it sums the stripes in a statement after the one that locked, so it sees ev
 moves bytes between the columns, or lowers them, in one statement per stripe, so a sum read meanwhile is never too small. But for bytes
 that came after their reservation was reaped (`abandon_writes`): they lie there, so they are counted.
 
-A fence is exact as well: whoever reserves shares the backend's name as a lock, whoever fences it holds that name alone (`operations`).
+A fence is exact as well: whoever reserves shares the backend's name as a lock, whoever fences it holds that name alone (`operations`). So
+is the bucket of a backend: whoever gives its name another one forgets it first, holding the name alone and only where nothing is mentioned.
+So a writer who believes it to lie in another bucket is refused here, and one who is granted has its bytes there until they are unmentioned.
 """
 
 from __future__ import annotations
@@ -24,10 +26,14 @@ from s3o_proxy.metadata.story import Book, Kind, Row, Steps, ask, ask_each
 
 @frozen
 class Reserve:
-    """A reservation for a whole object, or (when the intent names an upload) for a part."""
+    """A reservation for a whole object, or (when the intent names an upload) for a part.
+
+    `backend_bucket`: the bucket where the bytes would go, by what the writer knows of the backend; '' where it does not say.
+    """
 
     intent: Intent
     quota_bytes: int | None
+    backend_bucket: str = ""
 
 
 @frozen
@@ -56,24 +62,22 @@ def upload_lock(upload_id: str) -> str:
 def reserve(members: Sequence[Reserve], book: Book) -> Steps[list[Reserved | DomainError]]:
     """Grant in order of arrival whatever fits; a large one that does not fit stands in no small one's way."""
     refusals = yield from _uploads_that_take_no_part(members)
-    held, fenced = yield from _lock_and_sum({m.intent.backend for m in members if m.quota_bytes is not None}, book)
+    held, locked = yield from _lock_and_sum({m.intent.backend for m in members if m.quota_bytes is not None}, book)
     outcomes: list[Reserved | DomainError] = []
-    fitting: list[Intent] = []
+    fitting: list[Values] = []
     for m in members:
         intent = m.intent
         if refused := refusals.get(intent.upload_id):
             outcomes.append(refused)
             continue
-        if m.quota_bytes is not None and (intent.upload_id or intent.backend not in fenced):
-            free = m.quota_bytes - held[intent.backend]
-            if intent.size_bytes > free:
+        if intent.backend in held and _is_open(m, locked[intent.backend]):
+            if m.quota_bytes is not None and intent.size_bytes > (free := m.quota_bytes - held[intent.backend]):
                 outcomes.append(Reserved(granted=False, free_bytes=max(0, free)))
                 continue
-        if intent.backend in held:
             held[intent.backend] += intent.size_bytes
-        fitting.append(intent)
+        fitting.append(intent_values(intent) | {"backend_bucket": m.backend_bucket})
         outcomes.append(Reserved(granted=True))
-    rows = yield from ask_each("put_intents", [intent_values(intent) for intent in fitting])
+    rows = yield from ask_each("put_intents", fitting)
     written = {(row["write_id"], row["backend"]) for row in rows}
     for index, m in enumerate(members):
         if outcomes[index] != Reserved(granted=True):
@@ -88,13 +92,14 @@ def reserve(members: Sequence[Reserve], book: Book) -> Steps[list[Reserved | Dom
 def abandon_writes(members: Sequence[AbandonWrite], book: Book) -> Steps[list[DomainError | None]]:
     by_id = {m.intent.write_id: m for m in members}
     rows = yield from ask_each("take_intents", [{"write_id": write_id} for write_id in by_id])
-    _orphan(rows, {write_id: (m.reason, m.due_ms) for write_id, m in by_id.items()}, book)
+    cleanup = _orphan(rows, {write_id: (m.reason, m.due_ms) for write_id, m in by_id.items()}, book)
     taken = {row["write_id"] for row in rows}
-    yield from _mention_again([m for write_id, m in by_id.items() if write_id not in taken], book)
+    cleanup += yield from _mention_again([m for write_id, m in by_id.items() if write_id not in taken], book)
+    book.later("put_cleanup", cleanup)
     return [None for _ in members]
 
 
-def _mention_again(members: Sequence[AbandonWrite], book: Book) -> Steps[None]:
+def _mention_again(members: Sequence[AbandonWrite], book: Book) -> Steps[list[Values]]:
     """An intent that is gone was committed, or else it was reaped: then its cleanup may have looked before the bytes landed.
 
     So where neither a copy nor the object is of this write, a new row mentions the bytes. It takes the place of one that still waits:
@@ -114,7 +119,7 @@ def _mention_again(members: Sequence[AbandonWrite], book: Book) -> Steps[None]:
         if (m.intent.backend, m.intent.storage_key) in due_ms:
             book.move(m.intent.backend, orphan=m.intent.size_bytes)
             queue.append(cleanup_values(_named_bytes(m.intent), m.reason, m.due_ms, m.intent.size_bytes))
-    book.later("put_cleanup", queue)
+    return queue
 
 
 def cancel_reservations(members: Sequence[CancelReservation], book: Book) -> Steps[list[DomainError | None]]:
@@ -127,7 +132,7 @@ def reap_intents(members: Sequence[ReapIntents], book: Book) -> Steps[list[int |
     reaped: list[int | DomainError] = []
     for m in members:
         rows = yield from ask("reap_intents", now_ms=m.now_ms, reaper=m.reaper, count=m.limit)
-        _orphan(rows, {row["write_id"]: ("reaped", m.now_ms) for row in rows}, book)
+        book.later("put_cleanup", _orphan(rows, {row["write_id"]: ("reaped", m.now_ms) for row in rows}, book))
         reaped.append(len(rows))
     return reaped
 
@@ -146,8 +151,15 @@ def _uploads_that_take_no_part(members: Sequence[Reserve]) -> Steps[dict[str, Do
     return refusals
 
 
-def _lock_and_sum(backends: Iterable[str], book: Book) -> Steps[tuple[dict[str, int], set[str]]]:
-    """What each backend holds, its row locked; what this transaction itself changes is already counted. And which of them are fenced."""
+def _is_open(member: Reserve, backend: Row) -> bool:
+    """Whether `put_intents` will write it: what it turns away takes no room from those behind it."""
+    if member.intent.upload_id:
+        return True
+    return not backend["fenced_by"] and member.backend_bucket in ("", backend["bucket"])
+
+
+def _lock_and_sum(backends: Iterable[str], book: Book) -> Steps[tuple[dict[str, int], dict[str, Row]]]:
+    """What each backend holds, its row locked; what this transaction itself changes is already counted. And those rows."""
     names = [{"name": name} for name in sorted(backends)]
     locked = yield from ask_each("lock_backends", names)
     if len(locked) < len(names):
@@ -157,17 +169,17 @@ def _lock_and_sum(backends: Iterable[str], book: Book) -> Steps[tuple[dict[str, 
     rows = yield from ask_each("held_bytes", names)
     held = {row["backend"]: row["held_bytes"] for row in rows}
     sums = {name["name"]: held.get(name["name"], 0) + book.held_bytes(name["name"]) for name in names}
-    return sums, {row["name"] for row in locked if row["fenced_by"]}
+    return sums, {row["name"]: row for row in locked}
 
 
-def _orphan(rows: Sequence[Row], why: Mapping[str, tuple[Reason, int]], book: Book) -> None:
+def _orphan(rows: Sequence[Row], why: Mapping[str, tuple[Reason, int]], book: Book) -> list[Values]:
     """Bytes of consumed intents may have landed: cleanup rows mention them from now on (I2). `why`: reason and due time, by write."""
-    cleanup = []
+    cleanup: list[Values] = []
     for row in rows:
         reason, due_ms = why[row["write_id"]]
         cleanup.append(cleanup_values(row, reason, due_ms, row["size_bytes"]))
         book.move(row["backend"], reserved=-row["size_bytes"], orphan=row["size_bytes"])
-    book.later("put_cleanup", cleanup)
+    return cleanup
 
 
 def _named_bytes(intent: Intent) -> Values:
@@ -193,7 +205,13 @@ RESERVE = Kind(
     # A part goes where its upload already lies, fenced or not.
     shares=lambda m: () if m.intent.upload_id else (backend_lock(m.intent.backend),),
 )
-ABANDON_WRITE = Kind("abandon_write", abandon_writes, identity=lambda m: f"abandon/{m.intent.write_id}")
+ABANDON_WRITE = Kind(
+    "abandon_write",
+    abandon_writes,
+    identity=lambda m: f"abandon/{m.intent.write_id}",
+    # It may add to what the backend holds, so not while somebody finds nothing left there and forgets it.
+    shares=lambda m: (backend_lock(m.intent.backend),),
+)
 CANCEL_RESERVATION = Kind(
     "cancel_reservation",
     cancel_reservations,

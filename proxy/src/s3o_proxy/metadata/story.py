@@ -23,9 +23,9 @@ T = TypeVar("T")
 
 
 class Row(Protocol):
-    """A row of either driver: columns by name, or all in order."""
+    """A row of either driver: columns by name or position, or all in order."""
 
-    def __getitem__(self, column: str, /) -> Any: ...
+    def __getitem__(self, column: str | int, /) -> Any: ...
 
     def __iter__(self) -> Iterator[Any]: ...
 
@@ -68,7 +68,7 @@ class Book:
     """What one transaction leaves for its end: the byte movements by backend, and rows that none of its stories looks at.
 
     The movements are settled once, at the end and in backend order: two processes that share backends then never wait for each
-    other in a circle, and hold the rows only while they commit.
+    other in a circle, and hold the rows of the counters for no longer than the last statement and the commit.
     """
 
     def __init__(self) -> None:
@@ -83,6 +83,10 @@ class Book:
     def held_bytes(self, backend: str) -> int:
         """By how much this transaction, so far, changes what the backend holds."""
         return sum(self._moves.get(backend, (0, 0, 0))[:3])
+
+    def forget(self, backend: str) -> None:
+        """Its counters are gone, and with them what this transaction was to add: where nothing is left, both together were nothing."""
+        self._moves.pop(backend, None)
 
     def later(self, name: str, batch: Sequence[Mapping[str, object]], /) -> None:
         """Ask it over the batch at the end, with all else that is left for then, or before another kind that may look at it (`Kind.blind`).

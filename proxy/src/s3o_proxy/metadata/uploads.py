@@ -6,6 +6,7 @@ it, or its parts, does so under the upload's lock.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from s3o_proxy.domain.cleanup import Reason
@@ -21,8 +22,11 @@ from s3o_proxy.metadata.story import Book, Kind, Row, Steps, ask_each
 
 @frozen
 class CreateUpload:
+    """`backend_bucket`: as that of a reservation."""
+
     upload: Upload
     max_uploads: int | None
+    backend_bucket: str = ""
 
 
 @frozen
@@ -54,29 +58,48 @@ class CommitComplete:
 
 @frozen
 class AbortUpload:
-    """`owner`: whose own Complete may be given up so; anybody else's is left alone while he lives."""
+    """`owner`: whose own Complete may be given up so; anybody else's is left alone while he lives. `settle_ms`: for how long what was asked
+    of the backend may still take effect where nobody heard its end: a Complete, or (`may_come`) the upload itself."""
 
     upload_id: str
     reason: Reason
     now_ms: int
     owner: str
+    settle_ms: int
+    may_come: bool
 
 
 def create_uploads(members: Sequence[CreateUpload], _book: Book) -> Steps[list[DomainError | None]]:
     buckets = sorted({m.upload.bucket for m in members if m.max_uploads is not None})
     rows = yield from ask_each("count_uploads", [{"bucket": bucket} for bucket in buckets])
-    counts = {row["bucket"]: row["uploads"] for row in rows}
-    refused: dict[str, DomainError] = {}
+    counts = Counter({row["bucket"]: row["uploads"] for row in rows})
+    outcomes: dict[str, DomainError | None] = {}
+    waiting = list(members)
+    while True:
+        admitted = _admit(waiting, counts.copy(), outcomes)
+        values = [upload_values(m.upload) | {"backend_bucket": m.backend_bucket} for m in admitted]
+        created = {row["upload_id"] for row in (yield from ask_each("put_uploads", values))}
+        counts.update(m.upload.bucket for m in admitted if m.upload.upload_id in created)
+        fenced = [m.upload for m in admitted if m.upload.upload_id not in created]
+        if not fenced:
+            return [outcomes[m.upload.upload_id] for m in members]
+        # They took no place: whoever found none looks again.
+        outcomes |= {one.upload_id: BackendFenced(one.backend) for one in fenced}
+        waiting = [m for m in waiting if isinstance(outcomes[m.upload.upload_id], TooManyUploads)]
+
+
+def _admit(members: Sequence[CreateUpload], counts: Counter[str], outcomes: dict[str, DomainError | None]) -> list[CreateUpload]:
+    """In order of arrival, as long as there is room; `counts` and `outcomes` are kept."""
+    admitted: list[CreateUpload] = []
     for m in members:
-        bucket = m.upload.bucket
-        if m.max_uploads is not None and counts.get(bucket, 0) >= m.max_uploads:
-            refused[m.upload.upload_id] = TooManyUploads(bucket, m.max_uploads)
+        one = m.upload
+        if m.max_uploads is not None and counts[one.bucket] >= m.max_uploads:
+            outcomes[one.upload_id] = TooManyUploads(one.bucket, m.max_uploads)
         else:
-            counts[bucket] = counts.get(bucket, 0) + 1
-    admitted = [m.upload for m in members if m.upload.upload_id not in refused]
-    created = {row["upload_id"] for row in (yield from ask_each("put_uploads", [upload_values(one) for one in admitted]))}
-    refused |= {one.upload_id: BackendFenced(one.backend) for one in admitted if one.upload_id not in created}
-    return [refused.get(m.upload.upload_id) for m in members]
+            outcomes[one.upload_id] = None
+            counts[one.bucket] += 1
+            admitted.append(m)
+    return admitted
 
 
 def open_uploads(members: Sequence[OpenUpload], _book: Book) -> Steps[list[DomainError | None]]:
@@ -133,7 +156,8 @@ def commit_completes(members: Sequence[CommitComplete], book: Book) -> Steps[lis
 def abort_uploads(members: Sequence[AbortUpload], book: Book) -> Steps[list[DomainError | None]]:
     """One cleanup row each: it aborts the backend's upload, and deletes the object that a lost Complete may have made of it.
 
-    Not while somebody completes it: the backend may have taken his Complete and make the object only after the cleanup has looked.
+    Not while somebody completes it, and where he ended or died without an answer not before it settled: the backend may have taken his
+    Complete and make the object only after the cleanup has looked.
     """
     found = yield from _find([m.upload_id for m in members])
     busy = {
@@ -146,6 +170,7 @@ def abort_uploads(members: Sequence[AbortUpload], book: Book) -> Steps[list[Doma
     cleanup: list[Values] = []
     for m in known:
         row, size_bytes = found[m.upload_id], held[m.upload_id]
+        settles = m.may_come or row["state"] == "completing"
         book.move(row["backend"], reserved=-size_bytes, orphan=size_bytes)
         cleanup.append(
             {
@@ -154,7 +179,7 @@ def abort_uploads(members: Sequence[AbortUpload], book: Book) -> Steps[list[Doma
                 "backend_upload_id": row["backend_upload_id"],
                 "size_bytes": size_bytes,
                 "reason": m.reason,
-                "due_ms": m.now_ms,
+                "due_ms": m.now_ms + (m.settle_ms if settles else 0),
             }
         )
     book.later("put_cleanup", cleanup)

@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from s3o_proxy.domain.cleanup import SETTLE_MS, Reason
-from s3o_proxy.domain.errors import BackendError, BodyError, DomainError, MetadataError, OutcomeUnknown
+from s3o_proxy.domain.cleanup import Reason
+from s3o_proxy.domain.errors import BackendError, BackendUnavailable, BodyError, DomainError, MetadataError, OutcomeUnknown
 from s3o_proxy.domain.lease import OwnLease
 from s3o_proxy.domain.model import Intent
 from s3o_proxy.domain.storage_key import storage_key
@@ -48,17 +48,32 @@ def new_intent(context: Context, addressed: Addressed, backend: str, size_bytes:
 
 async def reserve(context: Context, intent: Intent, quota_bytes: int | None) -> Reserved:
     """For a whole object, or for the part that the intent names."""
-    ask = context.metadata.reserve_part if intent.upload_id else context.metadata.reserve_write
+    bucket = bucket_of(context, intent.backend)
     try:
-        answer = await finish(ask(intent, quota_bytes))
+        if intent.upload_id:
+            answer = await finish(context.metadata.reserve_part(intent, quota_bytes))
+        else:
+            answer = await finish(context.metadata.reserve_write(intent, quota_bytes, bucket))
     except BaseException as error:
         # Cancelled or unknown: the reservation may stand, or even be granted only after we asked to take it back.
         if not isinstance(error, DomainError) or isinstance(error, OutcomeUnknown):
             await _cancel(context, intent)
         raise
+    if answer.granted and not intent.upload_id and bucket_of(context, intent.backend) != bucket:
+        # The backend's client was exchanged while we asked: the bytes would go to another bucket than the ledger granted.
+        await _cancel(context, intent)
+        return Reserved(granted=False, fenced=True)
     if answer.granted:
         context.usage.reserved(intent.backend, intent.size_bytes)
     return answer
+
+
+def bucket_of(context: Context, backend: str) -> str:
+    """Where this process would write bytes to a backend now; '' for one that is not configured any more, which will refuse them."""
+    try:
+        return context.backends.get(backend).bucket
+    except BackendUnavailable:
+        return ""
 
 
 async def _cancel(context: Context, intent: Intent) -> None:
@@ -68,23 +83,29 @@ async def _cancel(context: Context, intent: Intent) -> None:
 class StartedBody:
     """A body that knows how much of it was handed over: bytes once taken cannot be sent to a second backend.
 
-    Its last piece is handed over only while our lease lasts. Without that piece no object forms; with it, one could after our intent was
-    reaped, and its bytes might be there twice when their space has been given to somebody else (I3).
+    Its end (the last piece, or that there is none) is handed over only while our lease lasts. Without it no object forms; with it, one
+    could after our intent was reaped, and its bytes might be there twice when their space has been given to somebody else (I3).
     """
 
     def __init__(self, body: Body, lease: OwnLease) -> None:
         self.body = body
-        self.started = False
-        self.handed_over_bytes = 0
+        self.started = self.ended = False
         self._lease = lease
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         self.started = True
+        left_bytes = self.body.size_bytes
         async for piece in self.body:
-            if self.handed_over_bytes + len(piece) >= self.body.size_bytes:
-                self._lease.require()
-            self.handed_over_bytes += len(piece)
+            left_bytes -= len(piece)
+            if left_bytes <= 0:
+                self._end()
             yield piece
+        if not self.body.size_bytes:
+            self._end()
+
+    def _end(self) -> None:
+        self._lease.require()
+        self.ended = True
 
 
 @dataclass(slots=True)
@@ -96,8 +117,8 @@ class Attempt:
 
 @asynccontextmanager
 async def attempt(context: Context, intent: Intent, reason: Reason, sent: StartedBody | None = None) -> AsyncIterator[Attempt]:
-    """From the upload to the commit of `intent`; what raises in between ends it. `sent`: the body that is uploaded; None where the bytes do
-    not pass through here."""
+    """From the upload to the commit of `intent`; what raises in between ends it. `sent`: the body that is uploaded; None where the backend
+    is asked to make the object of what it has, by a copy or by joining parts."""
     it = Attempt()
     try:
         yield it
@@ -105,14 +126,16 @@ async def attempt(context: Context, intent: Intent, reason: Reason, sent: Starte
         forsake(context, intent, reason, context.clock())  # I8: nothing is touched before the ledger can say how it ended.
         raise
     except BaseException as error:
-        lies_still = it.landed or certainly_not_landed(error, sent)
-        await abandon(context, intent, reason, context.clock() + (0 if lies_still else SETTLE_MS))
+        # Before it landed, the one complaint of a ledger is that our lease had ended: the end of the bytes, or a copy, was not asked for.
+        lies_still = it.landed or isinstance(error, MetadataError) or certainly_not_landed(error, sent)
+        settle_ms = context.snapshot.settle_ms(intent.backend, "CopyObject" if sent is None else "PutObject")
+        await abandon(context, intent, reason, context.clock() + (0 if lies_still else settle_ms))
         raise
 
 
 def certainly_not_landed(error: BaseException, sent: StartedBody | None) -> bool:
     """Whether no object, or part, can form of what was sent: its end is missing, or the backend refused it."""
-    if sent is not None and (sent.handed_over_bytes < sent.body.size_bytes or isinstance(error, BodyError)):
+    if sent is not None and (not sent.ended or isinstance(error, BodyError)):
         return True
     return isinstance(error, BackendError) and not error.ambiguous
 

@@ -12,6 +12,7 @@ from s3o_proxy.domain.errors import NoSuchBucket
 from s3o_proxy.domain.forsaken import Forsaken
 from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.lease import OwnLease
+from s3o_proxy.domain.patience import Making
 from s3o_proxy.domain.placement import Candidate
 from s3o_proxy.metadata.port import Metadata
 from s3o_proxy.operations.usage_view import UsageView
@@ -55,9 +56,15 @@ class Context:
 
 
 class Placing:
-    """A snapshot as placement sees it."""
+    """A snapshot as placement sees it, and how long what was asked of any of its backends settles."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.generation = snapshot.generation
         self.strategy = snapshot.config.routing_strategy
         self.candidates = snapshot.candidates
+        self._snapshot = snapshot
+
+    def settle_ms(self, asked: Making) -> int:
+        backends = [backend.name for backend in self._snapshot.backends]
+        # "" is none of them: one that was removed may still hold uploads.
+        return max(self._snapshot.settle_ms(name, asked) for name in (*backends, ""))

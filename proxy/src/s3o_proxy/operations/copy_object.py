@@ -90,6 +90,7 @@ async def _copy_on_backend(context: Context, draft: Draft, source: StoredObject)
     try:
         async with attempt(context, intent, "copy_failed") as this:
             backend = context.backends.get(candidate.name)
+            context.lease.require()  # As for the last piece of a body.
             copied = await backend.copy(
                 from_key,
                 intent.storage_key,

@@ -97,6 +97,7 @@ async def _transfer_and_commit(context: Context, found: StoredObject, source: Co
 
 
 async def _copy_there(context: Context, target: Backend, found: StoredObject, source: Copy, intent: Intent, _: StartedBody) -> None:
+    context.lease.require()  # As for the last piece of a body.
     there = await target.copy(
         source.storage_key,
         intent.storage_key,

@@ -5,14 +5,14 @@ An upload is pinned to the backend where it began, since its parts must lie wher
 
 from __future__ import annotations
 
-from s3o_proxy.domain.cleanup import SETTLE_MS, Reason
+from s3o_proxy.domain.cleanup import Reason
 from s3o_proxy.domain.errors import (
     AllBackendsFailed,
     BackendError,
     BackendFenced,
     BackendNotFound,
     BackendRejected,
-    MetadataError,
+    BackendUnavailable,
     NoBackendAccepts,
     NoSuchUpload,
     OutcomeUnknown,
@@ -24,7 +24,7 @@ from s3o_proxy.domain.errors import (
 from s3o_proxy.domain.model import Intent, Part, Upload
 from s3o_proxy.domain.placement import rank_for_upload
 from s3o_proxy.domain.storage_key import key_metadata, storage_key
-from s3o_proxy.operations.attempt import StartedBody, certainly_not_landed, now_or_later, reserve
+from s3o_proxy.operations.attempt import StartedBody, bucket_of, certainly_not_landed, now_or_later, reserve
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.finish import finish
 from s3o_proxy.operations.write import agreed_etag, ask_for_digests, blamed, digests_of
@@ -77,10 +77,13 @@ async def _create_on(context: Context, operation: CreateMultipartUpload, backend
         checksum_algorithm=operation.checksum_algorithm,
         checksum_type=operation.checksum_type,
     )
+    bucket = bucket_of(context, backend_name)
     asked = answered = False
     try:
-        await finish(context.metadata.create_upload(upload, limit))
+        await finish(context.metadata.create_upload(upload, limit, bucket))
         backend = context.backends.get(backend_name)
+        if backend.bucket != bucket:
+            raise BackendUnavailable(backend_name, "was given another bucket meanwhile")
         asked = True
         backend_upload_id = await backend.create_multipart(
             upload.storage_key,
@@ -94,7 +97,8 @@ async def _create_on(context: Context, operation: CreateMultipartUpload, backend
     except BaseException as error:
         # The backend may just be creating it: looked for too early, it would not be found.
         may_come = asked and not answered and not certainly_not_landed(error, None)
-        await end_upload(context, upload.upload_id, "upload_create_failed", SETTLE_MS if may_come else 0)
+        settle_ms = context.snapshot.settle_ms(backend_name, "CreateMultipartUpload") if may_come else 0
+        await end_upload(context, upload.upload_id, "upload_create_failed", settle_ms)
         raise
     return upload
 
@@ -183,19 +187,26 @@ def _forsake_part(context: Context, write_id: str) -> None:
 async def abort_multipart_upload(context: Context, operation: AbortMultipartUpload) -> Deleted:
     context.require_bucket(operation.bucket)
     upload = await context.metadata.find_upload(operation.bucket, operation.key, operation.upload_id)
-    await finish(context.metadata.abort_upload(upload.upload_id, "upload_aborted", context.clock()))
+    settle_ms = context.snapshot.settle_ms(upload.backend, "CompleteMultipartUpload")
+    await finish(context.metadata.abort_upload(upload.upload_id, "upload_aborted", context.clock(), settle_ms=settle_ms))
     context.wake_cleanup()
     return Deleted()
 
 
 async def end_upload(context: Context, upload_id: str, reason: Reason, settle_ms: int = 0) -> None:
-    """Give up an upload that failed, and look for it on its backend after `settle_ms`; what cannot be recorded now, the stale-upload worker
-    records later."""
-    try:
-        await finish(context.metadata.abort_upload(upload_id, reason, context.clock() + settle_ms, context.instance))
-    except (MetadataError, NoSuchUpload, UploadBusy):
-        return
-    context.wake_cleanup()
+    """Give up an upload that failed, now or as soon as the database lets us: while we live nobody else may end what we claimed.
+    `settle_ms`: for how long the backend may still be creating it."""
+
+    async def end() -> None:
+        try:
+            await context.metadata.abort_upload(
+                upload_id, reason, context.clock(), context.instance, settle_ms=settle_ms, may_come=settle_ms > 0
+            )
+        except (NoSuchUpload, UploadBusy):
+            return
+        context.wake_cleanup()
+
+    await now_or_later(context, upload_id, end)
 
 
 async def list_parts(context: Context, operation: ListParts) -> PartsListed:

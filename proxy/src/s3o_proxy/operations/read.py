@@ -25,12 +25,15 @@ class OpenBody:
 
     def __init__(self, context: Context, found: StoredObject, byte_range: tuple[int, int], opened: _Opened) -> None:
         self._context, self._found, self._range, self._opened = context, found, byte_range, opened
+        self._is_open = True
 
     async def __aenter__(self) -> OpenBody:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self._opened.context.__aexit__(kind, error, trace)
+        if self._is_open:
+            self._is_open = False  # Before the await: whatever becomes of it, a call is not left twice.
+            await self._opened.context.__aexit__(kind, error, trace)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._pieces(lambda body: body)
@@ -60,12 +63,12 @@ class OpenBody:
         if moved is None:
             return False
         # With the error: so the call is counted as one that failed.
-        await self._opened.context.__aexit__(type(error), error, error.__traceback__)
+        await self.__aexit__(type(error), error, error.__traceback__)
         try:
             self._opened = await _open_any(self._context, moved, rest)
         except (BackendError, NoCopyReadable):
             return False
-        self._found = moved
+        self._found, self._is_open = moved, True
         return True
 
 

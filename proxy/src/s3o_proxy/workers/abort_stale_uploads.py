@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from s3o_proxy.domain.errors import NoSuchUpload, UploadBusy
+from s3o_proxy.domain.patience import USUAL_REQUEST_TIMEOUT_MS, settle_ms
 from s3o_proxy.metadata.port import Metadata
 from s3o_proxy.workers.report import Report
 
 BATCH = 100
+_JOIN_SETTLES_MS = settle_ms("CompleteMultipartUpload", USUAL_REQUEST_TIMEOUT_MS)
+"""Somebody may have tried to complete it just now, and given up."""
 
 
 class AbortStaleUploads:
@@ -27,7 +30,7 @@ class AbortStaleUploads:
         aborted = 0
         for upload in stale:
             try:
-                await self._metadata.abort_upload(upload.upload_id, "upload_stale", now)
+                await self._metadata.abort_upload(upload.upload_id, "upload_stale", now, settle_ms=_JOIN_SETTLES_MS)
             except (NoSuchUpload, UploadBusy):
                 continue  # Completed or aborted since we looked, or just being completed.
             aborted += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from s3o_proxy.domain.cleanup import SETTLE_MS, Reason
+from s3o_proxy.domain.cleanup import Reason
 from s3o_proxy.domain.errors import NoSuchUpload, UploadBusy
 from s3o_proxy.domain.operation import Progress, Remains
 from s3o_proxy.metadata.port import PinnedUpload
@@ -61,10 +61,10 @@ class Rest:
 
 async def end_upload(means: Means, upload: PinnedUpload, reason: Reason) -> bool:
     """False while somebody completes it."""
-    # The backend may just be creating one that is not open yet: looked for too early, it would not be found.
-    due_ms = means.clock() + (0 if upload.is_open else SETTLE_MS)
+    # The backend may just be creating one that is not open yet, or be joining one that is: looked for too early, it would not be found.
+    settle_ms = means.placing().settle_ms("CompleteMultipartUpload" if upload.is_open else "CreateMultipartUpload")
     try:
-        await means.metadata.abort_upload(upload.upload_id, reason, due_ms)
+        await means.metadata.abort_upload(upload.upload_id, reason, means.clock(), settle_ms=settle_ms, may_come=not upload.is_open)
     except NoSuchUpload:
         return True  # It ended by itself.
     except UploadBusy:

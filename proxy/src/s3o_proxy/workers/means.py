@@ -9,6 +9,7 @@ from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import Copy, StoredObject, Usage
 from s3o_proxy.domain.moving import Moved
 from s3o_proxy.domain.operation import Operation
+from s3o_proxy.domain.patience import Making
 from s3o_proxy.domain.placement import Candidate, Strategy
 from s3o_proxy.metadata.port import Metadata
 
@@ -27,6 +28,10 @@ class Placing(Protocol):
 
     @property
     def generation(self) -> int: ...
+
+    def settle_ms(self, asked: Making) -> int:
+        """How long what was asked of any backend may still come to be there, once nobody waits for the answer."""
+        ...
 
 
 class OperationMeter(Protocol):

@@ -49,7 +49,10 @@ LIMIT :count
 WITH RECURSIVE walk (bucket, key, place) AS (
     SELECT entry.bucket, entry.key, 1 FROM (
         SELECT uploads.bucket, uploads.key FROM uploads
-        WHERE uploads.bucket = :bucket AND uploads.key >= :start AND uploads.key < :stop AND uploads.backend_upload_id <> ''
+        WHERE
+            uploads.bucket = :bucket AND uploads.key >= :start AND uploads.key < :stop AND uploads.backend_upload_id <> ''
+            -- A key whose uploads were all shown is neither an entry nor, by itself, a reason for a common prefix.
+            AND (uploads.key, uploads.upload_id) > (:after_key, :after_upload_id)
         ORDER BY uploads.key LIMIT 1
     ) AS entry
     UNION ALL
@@ -63,8 +66,7 @@ WITH RECURSIVE walk (bucket, key, place) AS (
         ORDER BY uploads.key LIMIT 1
     ), walk.place + 1
     FROM walk
-    -- One entry more than the page: the first may be a key whose uploads were all shown.
-    WHERE walk.key IS NOT NULL AND walk.place <= :count
+    WHERE walk.key IS NOT NULL AND walk.place < :count
 )
 SELECT walk.key, uploads.upload_id, uploads.initiated_ms, uploads.checksum_algorithm, uploads.checksum_type
 FROM walk

@@ -103,13 +103,14 @@ WHERE objects.ctid = ANY (ARRAY(
 RETURNING bucket, key
 
 -- put_intents --
--- Mention bytes before they are written; none of whole objects on a backend that takes no new writes.
+-- Mention bytes before they are written; none of whole objects on a backend that takes no new writes, or lies in another bucket.
 INSERT INTO intents (write_id, backend, bucket, key, storage_key, size_bytes, owner, created_ms, upload_id, part_number)
 SELECT
     batch.write_id, batch.backend, batch.bucket, batch.key, batch.storage_key, batch.size_bytes, batch.owner, batch.created_ms,
     batch.upload_id, batch.part_number
-FROM {{batch(write_id text, backend text, bucket text, key text, storage_key text, size_bytes bigint, owner text, created_ms bigint, upload_id text, part_number integer)}}
-WHERE batch.upload_id <> '' OR NOT EXISTS (SELECT 1 FROM backends WHERE backends.name = batch.backend AND backends.fenced_by <> '')
+FROM {{batch(write_id text, backend text, bucket text, key text, storage_key text, size_bytes bigint, owner text, created_ms bigint, upload_id text, part_number integer, backend_bucket text)}}
+LEFT JOIN backends ON backends.name = batch.backend
+WHERE batch.upload_id <> '' OR (coalesce(backends.fenced_by, '') = '' AND batch.backend_bucket IN ('', coalesce(backends.bucket, '')))
 RETURNING write_id, backend
 
 -- reap_intents --

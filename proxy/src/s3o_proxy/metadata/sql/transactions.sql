@@ -12,7 +12,7 @@ SELECT batch.name FROM {{batch(name text)}} WHERE 0
 
 -- lock_backends --
 -- Hold the backends that are about to grant space, in name order.
-SELECT backends.name, backends.fenced_by FROM backends
+SELECT backends.name, backends.fenced_by, backends.bucket FROM backends
 WHERE backends.name {{among(name text)}}
 ORDER BY backends.name
 {{for_no_key_update}}

@@ -5,7 +5,7 @@ WHERE uploads.bucket {{among(bucket text)}}
 GROUP BY uploads.bucket
 
 -- put_uploads --
--- Mention uploads before the backend is asked to create them; none on a backend that takes no new writes.
+-- Mention uploads before the backend is asked to create them; none on one that takes no new writes, or lies in another bucket.
 INSERT INTO uploads (
     upload_id, bucket, key, write_id, backend, storage_key, backend_upload_id, initiated_ms, headers, user_metadata, checksum_algorithm,
     checksum_type, state, owner
@@ -13,8 +13,9 @@ INSERT INTO uploads (
 SELECT
     batch.upload_id, batch.bucket, batch.key, batch.write_id, batch.backend, batch.storage_key, batch.backend_upload_id, batch.initiated_ms,
     batch.headers, batch.user_metadata, batch.checksum_algorithm, batch.checksum_type, batch.state, ''
-FROM {{batch(upload_id text, bucket text, key text, write_id text, backend text, storage_key text, backend_upload_id text, initiated_ms bigint, headers text, user_metadata text, checksum_algorithm text, checksum_type text, state text)}}
-WHERE NOT EXISTS (SELECT 1 FROM backends WHERE backends.name = batch.backend AND backends.fenced_by <> '')
+FROM {{batch(upload_id text, bucket text, key text, write_id text, backend text, storage_key text, backend_upload_id text, initiated_ms bigint, headers text, user_metadata text, checksum_algorithm text, checksum_type text, state text, backend_bucket text)}}
+LEFT JOIN backends ON backends.name = batch.backend
+WHERE coalesce(backends.fenced_by, '') = '' AND batch.backend_bucket IN ('', coalesce(backends.bucket, ''))
 RETURNING upload_id
 
 -- open_uploads --

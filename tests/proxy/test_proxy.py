@@ -1,0 +1,149 @@
+"""A name that is given to another bucket: while some processes do not know it yet, and while one process is about to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import pytest
+from tests.support.stories import BytesBody, backend_config
+
+from s3o_crds.compiled import BackendConfig, BucketConfig, DatabaseConfig, FleetConfig
+from s3o_proxy.backends.memory import MemoryBackend, Stored
+from s3o_proxy.backends.registry import Backends
+from s3o_proxy.config.errors import ConfigError
+from s3o_proxy.config.snapshot import Credential, Loaded, Snapshot, take_snapshot
+from s3o_proxy.config.watch import LiveConfig
+from s3o_proxy.domain.errors import NoBackendAccepts
+from s3o_proxy.metadata.open import open_ledger
+from s3o_proxy.metadata.port import Metadata
+from s3o_proxy.proxy import Proxy
+from s3o_proxy.s3.operation import CreateMultipartUpload, GetObject, ObjectRead, PutObject
+from s3o_proxy.telemetry.metrics import Metrics
+
+BUCKET = "photos"
+_METRICS = Metrics("test_proxy")
+
+
+def generation(**buckets: str) -> Snapshot:
+    """With these backends in these buckets."""
+    backends = tuple(backend_config(name, bucket=bucket, order=order) for order, (name, bucket) in enumerate(buckets.items()))
+    return take_snapshot(FleetConfig(name="main", backends=backends, buckets=(BucketConfig(name=BUCKET),)), {})
+
+
+class Given:
+    """Implements `config.watch.Source`."""
+
+    directory = Path()
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def files(self) -> list[Path]:
+        return []
+
+    def load(self, previous: FleetConfig | None = None) -> Loaded:
+        return Loaded(self._snapshot, ())
+
+
+class Process:
+    """`opening`: while it is not set, no client of a backend is ready."""
+
+    def __init__(self, ledger: Metadata, provider: dict[str, dict[str, Stored]], served: Snapshot) -> None:
+        self.opening, self.waits = asyncio.Event(), asyncio.Event()
+        self.opening.set()
+        self._provider = provider
+        self._live = LiveConfig(Given(served), _METRICS)
+        self.proxy = Proxy(self._live, ledger, Backends(lambda _: None, self._open), _METRICS)
+
+    async def _open(self, config: BackendConfig, _secrets: Mapping[str, str]) -> MemoryBackend:
+        self.waits.set()
+        await self.opening.wait()
+        if config.bucket == "broken":
+            raise ValueError("broken")
+        opened = MemoryBackend(config.name)
+        opened.bucket, opened.objects = config.bucket, self._provider.setdefault(config.bucket, {})
+        return opened
+
+    async def adopt(self, snapshot: Snapshot) -> None:
+        await self.proxy.adopt(snapshot)
+        self._live.current = snapshot
+
+    async def put(self, key: str) -> None:
+        await self.proxy.perform(Credential((), frozenset({BUCKET})), PutObject(BUCKET, key), BytesBody(b"data"))
+
+    async def create_upload(self, key: str) -> None:
+        await self.proxy.perform(Credential((), frozenset({BUCKET})), CreateMultipartUpload(BUCKET, key), BytesBody())
+
+    async def get(self, key: str) -> bytes:
+        answer = await self.proxy.perform(Credential((), frozenset({BUCKET})), GetObject(BUCKET, key), BytesBody())
+        assert isinstance(answer, ObjectRead)
+        assert answer.body is not None
+        async with answer.body as pieces:
+            return b"".join([piece async for piece in pieces])
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> AsyncIterator[Metadata]:
+    ledger = await open_ledger(DatabaseConfig(path="ledger.db"), {}, base_dir=tmp_path)
+    yield ledger
+    await ledger.close()
+
+
+async def begun(ledger: Metadata, provider: dict[str, dict[str, Stored]], **buckets: str) -> Process:
+    process = Process(ledger, provider, generation(**buckets))
+    await process.proxy.begin()
+    return process
+
+
+async def test_a_process_that_still_serves_the_old_bucket_writes_nothing_there(ledger: Metadata) -> None:
+    provider: dict[str, dict[str, Stored]] = {}
+    one, other = await begun(ledger, provider, n="old"), await begun(ledger, provider, n="old")
+    await other.adopt(generation(n="new"))
+    with pytest.raises(NoBackendAccepts):
+        await one.put("k")
+    with pytest.raises(NoBackendAccepts):
+        await one.create_upload("k")
+    await other.put("k")
+    await one.adopt(generation(n="new"))
+    await one.put("l")
+    assert [await process.get(key) for process in (one, other) for key in "kl"] == [b"data"] * 4
+    assert {name: len(objects) for name, objects in provider.items()} == {"old": 0, "new": 2}
+
+
+async def test_while_the_clients_of_a_new_bucket_are_opened_nothing_is_written_to_the_old_one(ledger: Metadata) -> None:
+    provider: dict[str, dict[str, Stored]] = {}
+    process = await begun(ledger, provider, n="old")
+    process.opening.clear()
+    process.waits.clear()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(process.adopt(generation(n="new")))
+        await process.waits.wait()
+        with pytest.raises(NoBackendAccepts):
+            await process.put("k")
+        process.opening.set()
+    await process.put("k")
+    assert await process.get("k") == b"data"
+    assert provider["old"] == {}
+
+
+async def test_when_one_name_may_not_move_the_others_go_on_where_they_are(ledger: Metadata) -> None:
+    provider: dict[str, dict[str, Stored]] = {}
+    process = await begun(ledger, provider, used="b1")
+    await process.put("k")
+    await process.adopt(generation(empty="b2", used="b1"))
+    with pytest.raises(ConfigError, match="lie in the bucket b1, not in b3"):
+        await process.adopt(generation(empty="b4", used="b3"))
+    await process.put("l")
+    assert [await process.get(key) for key in "kl"] == [b"data"] * 2
+    assert [len(provider[name]) for name in ("b1", "b2")] == [1, 1]
+
+
+async def test_when_a_client_cannot_be_opened_the_old_bucket_goes_on(ledger: Metadata) -> None:
+    provider: dict[str, dict[str, Stored]] = {}
+    process = await begun(ledger, provider, n="old")
+    with pytest.raises(ConfigError, match="broken"):
+        await process.adopt(generation(n="broken"))
+    await process.put("k")
+    assert await process.get("k") == b"data"
