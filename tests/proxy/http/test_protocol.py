@@ -178,6 +178,19 @@ async def test_a_head_that_means_two_things_is_refused_and_the_connection_ends(c
     assert response.headers["connection"] == "close"
 
 
+@pytest.mark.parametrize("cut", [1, 100, 8_192, 65_483, 65_535, 73_000])
+async def test_a_large_head_is_refused_however_it_was_cut(client: WireClient, cut: int) -> None:
+    head = b"GET / HTTP/1.1\r\n" + HOST + b"x-a: " + b"a" * 66_000 + b"\r\nx-b: " + b"b" * 7_000 + b"\r\n\r\n"
+    client.send(head[:cut])
+    await asyncio.sleep(0.05)
+    client.send(head[cut:])
+    assert (await client.response()).body == b"RequestHeaderSectionTooLarge"
+
+
+async def test_a_head_just_below_the_limit_is_served(client: WireClient) -> None:
+    assert (await client.ask(b"GET /a HTTP/1.1\r\n" + HOST + b"x-a: " + b"a" * 65_400 + b"\r\n\r\n")).body == b"GET /a "
+
+
 async def test_what_follows_a_good_request_does_not_spoil_its_answer(client: WireClient) -> None:
     client.send(b"GET /good HTTP/1.1\r\n" + HOST + b"\r\nnonsense\r\n\r\n")
     assert (await client.response()).body == b"GET /good "

@@ -39,6 +39,11 @@ class Head:
         return self.target.partition(b"?")[0].decode("latin-1")
 
     @property
+    def size_bytes(self) -> int:
+        """Of the target and the headers, each with its colon, space and line end."""
+        return len(self.target) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    @property
     def has_body(self) -> bool:
         return self.chunked or bool(self.content_length)
 

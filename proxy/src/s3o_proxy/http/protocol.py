@@ -214,6 +214,9 @@ class S3Protocol(asyncio.Protocol):
             upgrade=parser.should_upgrade(),
         )
         self._in_head = False
+        # Bytes are counted by slices, and the first one not at all: how they were cut on the way must not tell whether a head is too large.
+        if self._fruitless_bytes >= HEAD_LIMIT_BYTES - _HEAD_SLICE_BYTES and head.size_bytes > HEAD_LIMIT_BYTES:
+            refusal = refusal or S3Error("RequestHeaderSectionTooLarge")
         if refusal is not None:
             self._enqueue_refused(head, refusal)
             self._stop_parsing()
