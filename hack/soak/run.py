@@ -20,7 +20,7 @@ from hack.soak.writer import Writer
 
 _PROGRESS_PERIOD_S = 10.0
 _SETTLE_LIMIT_S = 300.0
-"""An instance's lease, the time in which an aborted Complete settles (130 s), a claim of a dead cleanup and its period; a busy machine."""
+"""An instance's lease, a reaper that is sure of it, the time in which a dead proxy's copy settles (130 s), the cleanup; a busy machine."""
 _GAUGES = ("s3o_pending_intents", "s3o_cleanup_queue_depth")
 _GAUGES_AGE_S = 7.0
 """They are read from the ledger every 5 s, give or take a fifth."""
@@ -39,7 +39,7 @@ class Plan:
     quota_bytes: int = 12 * 1024**2
     """Of each backend. Tight: clients want about as much as all of them hold."""
     settles: bool = True
-    """Whether to wait, in the end, until the workers have settled what crashes left: one to four minutes."""
+    """Whether to wait, in the end, until the workers have settled what crashes left: two to four minutes."""
 
 
 @dataclass

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from tests.support.proxy import Proxy
 
 _LIMIT_S = 260.0
-"""An instance's lease (30 s) and the reaper's period (15 s), or a dead cleanup's claim (60 s) and its period (30 s), or the time in
-which a Complete that died and was aborted settles (130 s) and that period; and a busy machine."""
+"""An instance's lease (30 s), the time until a reaper is sure of it (30 s) and its period (15 s), that in which a dead proxy's copy or
+Complete settles (130 s), and the cleanup's period (30 s); and a busy machine."""
 
 _BUSY_S = 90.0
 """An instance's lease, and a busy machine."""

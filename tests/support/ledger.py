@@ -20,8 +20,9 @@ def an_intent(
     backend: str = BACKEND,
     size_bytes: int = 10,
     owner: str = OWNER,
+    settle_ms: int = 0,
 ) -> Intent:
-    return Intent(write_id, bucket, key, backend, f"{bucket}/{key}~{write_id}", size_bytes, owner, NOW_MS)
+    return Intent(write_id, bucket, key, backend, f"{bucket}/{key}~{write_id}", size_bytes, owner, NOW_MS, settle_ms=settle_ms)
 
 
 def an_object(

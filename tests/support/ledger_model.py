@@ -9,7 +9,16 @@ from tests.support.listings import expected
 
 from s3o_proxy.domain.cleanup import SETTLE_MS, Reason
 from s3o_proxy.domain.conditions import refusal
-from s3o_proxy.domain.errors import BackendFenced, BackendInUse, DomainError, NoSuchUpload, TooManyUploads, UploadBusy, WriteLost
+from s3o_proxy.domain.errors import (
+    BackendFenced,
+    BackendInUse,
+    CompletedOtherwise,
+    DomainError,
+    NoSuchUpload,
+    TooManyUploads,
+    UploadBusy,
+    WriteLost,
+)
 from s3o_proxy.domain.model import (
     BucketUsage,
     CleanupItem,
@@ -47,6 +56,7 @@ class LedgerModel:
         self.intents: dict[str, Intent] = {}
         self.uploads: dict[str, Upload] = {}
         self.completers: dict[str, str] = {}
+        self.joined_etags: dict[str, str] = {}
         self.parts: dict[str, dict[int, tuple[Part, int]]] = {}
         """Of each upload: by number, the part and the bytes that it holds."""
         self.queue: list[Waiting] = []
@@ -176,10 +186,13 @@ class LedgerModel:
         parts = [part for number, (part, _) in sorted(self.parts.get(upload_id, {}).items()) if number > after]
         return tuple(parts[:limit]), len(parts) > limit > 0
 
-    def begin_complete(self, upload_id: str, owner: str, now_ms: int) -> Upload:
+    def begin_complete(self, upload_id: str, owner: str, now_ms: int, joined_etag: str) -> Upload:
         upload = self._upload(upload_id, is_open=True)
         if self._is_being_completed(upload, now_ms):
             raise UploadBusy(upload_id)
+        if upload.state == "completing" and self.joined_etags[upload_id] != joined_etag:
+            raise CompletedOtherwise(upload_id)
+        self.joined_etags[upload_id] = joined_etag
         self._change(upload, state="completing")
         self.completers[upload_id] = owner
         return upload
@@ -242,7 +255,7 @@ class LedgerModel:
         dead = [one for one in self.intents.values() if not one.upload_id and one.owner != reaper and not self._lives(one.owner, now_ms)]
         assert len(dead) <= limit, "which of them come first is nobody's promise"
         for one in dead:
-            self.abandon_write(one, "reaped", now_ms)
+            self.abandon_write(one, "reaped", now_ms + one.settle_ms)
         return len(dead)
 
     def claim_cleanup(self, owner: str, now_ms: int, lease_ms: int, limit: int) -> Sequence[CleanupItem]:

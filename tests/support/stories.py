@@ -20,6 +20,7 @@ from s3o_proxy.domain.lease import LEASE_MS, OwnLease
 from s3o_proxy.domain.model import Usage
 from s3o_proxy.domain.moving import MAX_SINGLE_PUT_BYTES
 from s3o_proxy.domain.operation import Operation as OneShot
+from s3o_proxy.domain.patience import USUAL_REQUEST_TIMEOUT_MS, settle_ms
 from s3o_proxy.metadata.open import open_ledger
 from s3o_proxy.metadata.port import Metadata
 from s3o_proxy.operations.context import Context, Placing
@@ -37,6 +38,8 @@ from s3o_proxy.workers.operate import Operate
 from s3o_proxy.workers.reap_intents import ReapIntents
 
 START_MS = 1_800_000_000_000
+PUT_SETTLES_MS = settle_ms("PutObject", USUAL_REQUEST_TIMEOUT_MS)
+COPY_SETTLES_MS = settle_ms("CopyObject", USUAL_REQUEST_TIMEOUT_MS)
 
 
 class BytesBody:

@@ -32,6 +32,7 @@ SEED = int(os.environ.get("S3O_SEED", "20261122"))
 MOST_MEMBERS = 24
 BUCKETS, BACKENDS, OWNERS, KEYS = ("photos", "films"), ("east", "west"), ("proxy-1", "proxy-2"), ("a", "b", "c", "d")
 PLACES = ("", "", "", "old", "new")
+ETAGS = ("etag-1", "etag-2")
 QUOTA_BYTES = 150
 PART_BYTES = 7
 """Of every part: so a completed object is never larger than what its parts reserve."""
@@ -97,7 +98,7 @@ class Draw:
     def _reserve(self) -> Member:
         size_bytes, quota, at_bucket = self._chance.randrange(40), self._chance.choice([None, QUOTA_BYTES]), self._one(PLACES)
         place: dict[str, Any] = {"bucket": self._one(BUCKETS), "backend": self._one(BACKENDS), "owner": self._one(OWNERS)}
-        intent = an_intent(next(self._names), self._one(KEYS), size_bytes=size_bytes, **place)
+        intent = an_intent(next(self._names), self._one(KEYS), size_bytes=size_bytes, settle_ms=size_bytes % 2, **place)
         self._intents.append(intent)
         return Member("reserve", f"intent/{intent.write_id}", lambda at: at.ledger.reserve_write(intent, quota, at_bucket))
 
@@ -163,8 +164,10 @@ class Draw:
         )
 
     def _begin(self) -> Member:
-        one, owner = self._latest(self._uploads), self._one(OWNERS)
-        return Member("begin_complete", f"complete/{one.upload_id}", lambda at: at.ledger.begin_complete(one.upload_id, owner, NOW_MS))
+        one, owner, etag = self._latest(self._uploads), self._one(OWNERS), self._one(ETAGS)
+        return Member(
+            "begin_complete", f"complete/{one.upload_id}", lambda at: at.ledger.begin_complete(one.upload_id, owner, NOW_MS, etag)
+        )
 
     def _end(self) -> Member:
         one, owner, may_be = self._latest(self._uploads), self._one(OWNERS), self._chance.random() < 0.3

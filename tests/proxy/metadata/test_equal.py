@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-from tests.support.ledger import NOW_MS, a_part, a_part_intent, an_intent, an_object, an_upload, check_counters
+from tests.support.ledger import MINUTE_MS, NOW_MS, a_part, a_part_intent, an_intent, an_object, an_upload, check_counters
 from tests.support.ledger_model import LedgerModel
 from tests.support.listings import DELIMITERS, KEYS, LETTERS
 from tests.support.postgres import PostgresServer
@@ -85,7 +85,9 @@ class Ledgers(RuleBasedStateMachine):
 
     @rule(bucket=buckets, key=FEW_KEYS, backend=backends, size_bytes=sizes, quota=st.booleans(), owner=owners, place=places)
     def reserve(self, bucket: str, key: str, backend: str, size_bytes: int, quota: bool, owner: str, place: str) -> None:
-        intent = an_intent(f"w{next(self.names)}", key, bucket=bucket, backend=backend, size_bytes=size_bytes, owner=owner)
+        settle_ms = size_bytes % 2 * MINUTE_MS
+        name = f"w{next(self.names)}"
+        intent = an_intent(name, key, bucket=bucket, backend=backend, size_bytes=size_bytes, owner=owner, settle_ms=settle_ms)
         self.ask("reserve_write", intent, QUOTA_BYTES if quota else None, place)
         self.intents.append(intent)
 
@@ -162,11 +164,11 @@ class Ledgers(RuleBasedStateMachine):
             self.ask("list_parts", upload.upload_id, after, limit)
             self.ask("find_upload", other, upload.key, upload.upload_id)
 
-    @rule(pick=picks, owner=st.sampled_from(OWNERS[:2]), ends=st.sampled_from([None, True, False]))
-    def complete(self, pick: int, owner: str, ends: bool | None) -> None:
+    @rule(pick=picks, owner=st.sampled_from(OWNERS[:2]), etag=st.sampled_from(["etag-1", "etag-2"]), ends=st.sampled_from([None, True, False]))
+    def complete(self, pick: int, owner: str, etag: str, ends: bool | None) -> None:
         if self.uploads:
             upload_id = self.uploads[pick % len(self.uploads)].upload_id
-            self.ask("begin_complete", upload_id, owner, NOW_MS)
+            self.ask("begin_complete", upload_id, owner, NOW_MS, etag)
             if ends is not None:
                 self.ask("end_complete", upload_id, owner, may_be_complete=ends)
 

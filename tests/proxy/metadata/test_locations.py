@@ -141,7 +141,7 @@ async def delete(ledger: Metadata) -> None:
 async def complete(ledger: Metadata) -> None:
     upload = await open_upload(ledger, "u1", "cat.jpg")
     await put_part(ledger, upload, 1)
-    await ledger.begin_complete("u1", "me", NOW_MS)
+    await ledger.begin_complete("u1", "me", NOW_MS, "etag-1")
     await ledger.commit_complete("u1", an_object(upload.write_id), Conditions())
 
 

@@ -241,6 +241,14 @@ async def test_only_intents_of_dead_owners_are_reaped(ledger: Metadata) -> None:
         await ledger.commit_write(an_object("dead", "b"))
 
 
+async def test_what_a_dead_owner_asked_for_is_deleted_when_it_has_settled(ledger: Metadata) -> None:
+    await ledger.reserve_write(an_intent("w1", settle_ms=MINUTE_MS), None)
+    assert await ledger.reap_intents(NOW_MS, 10) == 1
+    assert await ledger.usage() == {BACKEND: Usage(BACKEND, orphan_bytes=10)}
+    assert not await ledger.claim_cleanup("worker", NOW_MS + MINUTE_MS - 1, 1000, 10)
+    assert len(await ledger.claim_cleanup("worker", NOW_MS + MINUTE_MS, 1000, 10)) == 1
+
+
 async def test_a_released_lease_is_a_dead_owner(ledger: Metadata) -> None:
     await ledger.acquire_lease(f"instance/{OWNER}", OWNER, NOW_MS, MINUTE_MS)
     await ledger.reserve_write(an_intent("w1"), None)
@@ -293,7 +301,7 @@ async def test_a_part_of_an_unknown_or_unopened_upload_is_refused(ledger: Metada
 
 async def test_a_part_of_an_upload_that_is_being_completed_is_refused(ledger: Metadata) -> None:
     upload = await open_upload(ledger, "u1")
-    await ledger.begin_complete("u1", OWNER, NOW_MS)
+    await ledger.begin_complete("u1", OWNER, NOW_MS, "etag-1")
     with pytest.raises(UploadBusy):
         await ledger.reserve_part(a_part_intent("p1", upload, 1), None)
 

@@ -29,6 +29,7 @@ from s3o_proxy.domain.errors import (
     NoSuchUpload,
     PreconditionFailed,
     TooManyUploads,
+    CompletedOtherwise,
     UploadBusy,
     WriteLost,
 )
@@ -59,7 +60,7 @@ async def test_an_unknown_upload_cannot_be_opened_completed_or_aborted(ledger: M
     with pytest.raises(NoSuchUpload):
         await ledger.open_upload("u1", "theirs")
     with pytest.raises(NoSuchUpload):
-        await ledger.begin_complete("u1", OWNER, NOW_MS)
+        await ledger.begin_complete("u1", OWNER, NOW_MS, "etag-1")
     with pytest.raises(NoSuchUpload):
         await ledger.commit_complete("u1", an_object("w1"), ALWAYS)
     with pytest.raises(NoSuchUpload):
@@ -110,7 +111,7 @@ async def test_a_completed_upload_is_one_object_and_releases_what_it_does_not_us
     for number in (1, 2, 3):
         await put_part(ledger, upload, number, size_bytes=100)
     await ledger.reserve_part(a_part_intent("unfinished", upload, 4), None)
-    assert (await ledger.begin_complete("u1", OWNER, NOW_MS)).state == "open"
+    assert (await ledger.begin_complete("u1", OWNER, NOW_MS, "etag-1")).state == "open"
     # Part 2 is not in the client's list: the backend drops it.
     new = an_object(upload.write_id, upload.key, size_bytes=200, part_sizes=(100, 100))
     await ledger.commit_complete("u1", new, ALWAYS)
@@ -161,12 +162,12 @@ async def test_an_object_larger_than_its_parts_is_refused(ledger: Metadata) -> N
 async def test_one_complete_at_a_time_while_its_owner_lives(ledger: Metadata) -> None:
     await ledger.acquire_lease(f"instance/{OWNER}", OWNER, NOW_MS, MINUTE_MS)
     await open_upload(ledger, "u1")
-    await ledger.begin_complete("u1", OWNER, NOW_MS)
+    await ledger.begin_complete("u1", OWNER, NOW_MS, "etag-1")
     for owner in (OWNER, "proxy-2"):
         with pytest.raises(UploadBusy):
-            await ledger.begin_complete("u1", owner, NOW_MS + 1)
+            await ledger.begin_complete("u1", owner, NOW_MS + 1, "etag-1")
     # When its lease has ended, another goes on, and is told that the bytes may be an object already.
-    assert (await ledger.begin_complete("u1", "proxy-2", NOW_MS + MINUTE_MS)).state == "completing"
+    assert (await ledger.begin_complete("u1", "proxy-2", NOW_MS + MINUTE_MS, "etag-1")).state == "completing"
 
 
 async def test_one_of_many_completes_wins_the_claim(ledger: Metadata) -> None:
@@ -175,7 +176,7 @@ async def test_one_of_many_completes_wins_the_claim(ledger: Metadata) -> None:
 
     async def begin() -> bool:
         try:
-            await ledger.begin_complete("u1", OWNER, NOW_MS)
+            await ledger.begin_complete("u1", OWNER, NOW_MS, "etag-1")
         except UploadBusy:
             return False
         return True
@@ -189,10 +190,22 @@ async def test_one_of_many_completes_wins_the_claim(ledger: Metadata) -> None:
 async def test_a_failed_complete_says_whether_the_object_may_exist(ledger: Metadata, may_be_complete: bool, state: str) -> None:
     await ledger.acquire_lease(f"instance/{OWNER}", OWNER, NOW_MS, MINUTE_MS)
     await open_upload(ledger, "u1")
-    await ledger.begin_complete("u1", OWNER, NOW_MS)
+    await ledger.begin_complete("u1", OWNER, NOW_MS, "etag-1")
     await ledger.end_complete("u1", OWNER, may_be_complete=may_be_complete)
     assert (await ledger.find_upload(BUCKET, "film.mkv", "u1")).state == state
-    assert (await ledger.begin_complete("u1", "proxy-2", NOW_MS)).state == state
+    assert (await ledger.begin_complete("u1", "proxy-2", NOW_MS, "etag-1")).state == state
+
+
+async def test_what_may_be_complete_is_completed_with_the_same_parts_only(ledger: Metadata) -> None:
+    await open_upload(ledger, "u1")
+    await ledger.begin_complete("u1", OWNER, NOW_MS, "etag-1")
+    for _ in range(2):
+        with pytest.raises(CompletedOtherwise):
+            await ledger.begin_complete("u1", OWNER, NOW_MS, "etag-2")
+        await ledger.end_complete("u1", OWNER, may_be_complete=True)
+    assert (await ledger.begin_complete("u1", OWNER, NOW_MS, "etag-1")).state == "completing"
+    await ledger.end_complete("u1", OWNER, may_be_complete=False)
+    assert (await ledger.begin_complete("u1", OWNER, NOW_MS, "etag-2")).state == "open"
 
 
 async def test_an_aborted_upload_becomes_one_cleanup_row(ledger: Metadata) -> None:
@@ -218,8 +231,8 @@ async def test_an_upload_that_somebody_who_lives_completes_is_not_aborted_by_ano
     await ledger.acquire_lease(f"instance/{OWNER}", OWNER, NOW_MS, MINUTE_MS)
     for upload_id in ("u1", "u2", "u3"):
         await open_upload(ledger, upload_id, upload_id)
-    await ledger.begin_complete("u1", OWNER, NOW_MS)
-    await ledger.begin_complete("u2", OWNER, NOW_MS)
+    await ledger.begin_complete("u1", OWNER, NOW_MS, "etag-1")
+    await ledger.begin_complete("u2", OWNER, NOW_MS, "etag-1")
     aborts = [asyncio.create_task(ledger.abort_upload(upload_id, "upload_aborted", NOW_MS)) for upload_id in ("u1", "u3")]
     await asyncio.wait(aborts)
     assert [type(abort.exception()) for abort in aborts] == [UploadBusy, type(None)]
@@ -230,8 +243,8 @@ async def test_an_upload_that_somebody_who_lives_completes_is_not_aborted_by_ano
 
 async def test_who_lost_his_claim_does_not_end_the_claim_of_another(ledger: Metadata) -> None:
     await open_upload(ledger, "u1")
-    await ledger.begin_complete("u1", "slow", NOW_MS)
-    await ledger.begin_complete("u1", "quick", NOW_MS)
+    await ledger.begin_complete("u1", "slow", NOW_MS, "etag-1")
+    await ledger.begin_complete("u1", "quick", NOW_MS, "etag-1")
     await ledger.end_complete("u1", "slow", may_be_complete=False)
     assert (await ledger.find_upload(BUCKET, "film.mkv", "u1")).state == "completing"
 
@@ -281,8 +294,8 @@ async def test_stale_uploads_are_the_old_ones_nobody_is_completing(ledger: Metad
         await ledger.create_upload(an_upload(f"u{number}", f"k{number}", initiated_ms=NOW_MS - age), None)
         if number != 1:
             await ledger.open_upload(f"u{number}", "theirs")
-    await ledger.begin_complete("u0", OWNER, NOW_MS)
-    await ledger.begin_complete("u2", "dead", NOW_MS)
+    await ledger.begin_complete("u0", OWNER, NOW_MS, "etag-1")
+    await ledger.begin_complete("u2", "dead", NOW_MS, "etag-1")
 
     stale = await ledger.stale_uploads(NOW_MS - 10, NOW_MS, 10)
     assert [upload.upload_id for upload in stale] == ["u1", "u2", "u3"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.ledger import MINUTE_MS
-from tests.support.stories import BytesBody, Stage, backend_config, open_stage
+from tests.support.stories import COPY_SETTLES_MS, PUT_SETTLES_MS, BytesBody, Stage, backend_config, open_stage
 
 from s3o_proxy.backends.memory import Fault
 from s3o_proxy.domain.errors import BackendUnavailable, MetadataUnavailable, OutcomeUnknown, QuotaExceeded, WriteLost
@@ -36,6 +36,7 @@ async def reap_and_clean(stage: Stage) -> None:
     """Our lease ends; another process takes us for dead, and its cleanup finds nothing yet."""
     stage.now_ms += LEASE_MS + 1
     assert (await stage.reap_intents().run_once()).done == 1
+    stage.now_ms += COPY_SETTLES_MS
     assert (await stage.clean_up().run_once()).done == 1
     await stage.hold_lease()
 
@@ -127,6 +128,7 @@ async def test_a_cleanup_that_is_at_work_does_not_take_the_row_of_bytes_that_lan
     await stalled.reached.wait()
     stage.now_ms += LEASE_MS + 1
     await stage.reap_intents().run_once()
+    stage.now_ms += PUT_SETTLES_MS
     deleting = stage.backends["first"].stall("delete_many", at="done")
     cleaning = asyncio.create_task(stage.clean_up().run_once())
     await deleting.reached.wait()

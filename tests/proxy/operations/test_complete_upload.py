@@ -11,6 +11,8 @@ from tests.support.stories import BytesBody, Stage
 from s3o_proxy.domain.errors import (
     BackendTimeout,
     BackendUnavailable,
+    CompletedOtherwise,
+    InvalidPart,
     MetadataUnavailable,
     NoSuchUpload,
     OutcomeUnknown,
@@ -59,6 +61,43 @@ async def test_a_join_whose_answer_is_lost_is_found_by_the_next_complete(stage: 
     assert await stage.audit() == []
     await complete(stage, upload_id, *parts)
     assert await stage.read(GetObject("photos", "k")) == BIG + SMALL
+
+
+async def test_what_was_joined_of_other_parts_is_not_taken_for_what_is_asked_for(stage: Stage) -> None:
+    """Of the same length, so that the object's size does not tell."""
+    upload_id, (big, small) = await two_parts(stage)
+    other = (3, await send(stage, upload_id, 3, SMALL[::-1]))
+    stage.backends["first"].fail("complete_multipart", at="done")
+    with pytest.raises(BackendUnavailable):
+        await complete(stage, upload_id, big, small)
+    with pytest.raises(CompletedOtherwise, match="abort the upload"):
+        await complete(stage, upload_id, big, other)
+    await complete(stage, upload_id, big, small)
+    assert await stage.read(GetObject("photos", "k")) == BIG + SMALL
+
+
+async def test_other_parts_may_be_named_where_the_first_were_certainly_not_joined(stage: Stage) -> None:
+    upload_id, (big, small) = await two_parts(stage)
+    other = (3, await send(stage, upload_id, 3, SMALL[::-1]))
+    stage.backends["first"].fail("complete_multipart")
+    with pytest.raises(BackendUnavailable):
+        await complete(stage, upload_id, big, small)
+    await complete(stage, upload_id, big, other)
+    assert await stage.read(GetObject("photos", "k")) == BIG + SMALL[::-1]
+
+
+async def test_a_complete_of_other_parts_after_the_upload_is_an_object_finds_no_upload(stage: Stage) -> None:
+    upload_id, (big, small) = await two_parts(stage)
+    await complete(stage, upload_id, big, small)
+    with pytest.raises(NoSuchUpload):
+        await complete(stage, upload_id, big)
+
+
+async def test_an_etag_that_no_part_can_have_is_refused_before_the_upload_is_claimed(stage: Stage) -> None:
+    upload_id, (big, small) = await two_parts(stage)
+    with pytest.raises(InvalidPart):
+        await complete(stage, upload_id, big, (2, "no-md5"))
+    await complete(stage, upload_id, big, small)
 
 
 async def test_an_upload_that_was_joined_and_never_committed_is_cleaned_up_whole(stage: Stage) -> None:

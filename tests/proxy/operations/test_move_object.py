@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.support.stories import Stage
+from tests.support.stories import COPY_SETTLES_MS, Stage
 
 from s3o_proxy.backends.memory import MemoryBackend, Moment
 from s3o_proxy.backends.port import Traits
@@ -111,6 +111,7 @@ async def test_a_process_that_dies_between_its_parts_leaves_nothing(stage: Stage
     stage.now_ms += LEASE_MS + 1
     cleanup = stage.clean_up(max_put_bytes=100_000)
     await stage.reap_intents().run_once()
+    stage.now_ms += COPY_SETTLES_MS
     await cleanup.run_once()
     assert stage.backends["second"].uploads == {}
 

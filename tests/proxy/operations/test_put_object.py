@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from tests.support.stories import BytesBody, Stage, backend_config, content_md5, open_stage
+from tests.support.stories import PUT_SETTLES_MS, BytesBody, Stage, backend_config, content_md5, open_stage
 
 from s3o_proxy.backends.memory import MemoryBackend, Stored
 from s3o_proxy.backends.port import Traits
@@ -204,6 +204,7 @@ async def test_a_process_that_stood_still_past_its_lease_commits_nothing_and_lea
     await stall.reached.wait()
     stage.now_ms += 3_600_000
     assert (await stage.reap_intents().run_once()).done == 1
+    stage.now_ms += PUT_SETTLES_MS
     assert (await stage.clean_up().run_once()).done == 1
     stall.release()
     with pytest.raises(WriteLost):

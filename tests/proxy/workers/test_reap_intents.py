@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.support.stories import Stage
+import pytest
+from tests.support.stories import COPY_SETTLES_MS, PUT_SETTLES_MS, BytesBody, Stage
 
 from s3o_proxy.domain.lease import LEASE_MS
-from s3o_proxy.s3.operation import PutObject
+from s3o_proxy.domain.patience import Making
+from s3o_proxy.s3.operation import CopyObject, CopySource, Operation, PutObject
 from s3o_proxy.workers.hold_lease import HoldLease, instance_lease
 
 
-async def _write_and_die(stage: Stage) -> None:
-    """Bytes arrive, and the process is gone before it can commit."""
-    stall = stage.backends["first"].stall("put", at="done")
-    writing = asyncio.create_task(stage.perform(PutObject("photos", "k"), b"data"))
+WRITES: dict[Making, Operation] = {
+    "PutObject": PutObject("photos", "k"),
+    "CopyObject": CopyObject("photos", "k", CopySource("photos", "source")),
+}
+
+
+async def _write_and_die(stage: Stage, making: Making = "PutObject", *, before: str = "done") -> None:
+    """The process is gone while the backend works for it, or before it can commit what arrived."""
+    if making == "CopyObject":
+        await stage.perform(PutObject("photos", "source"), b"data")
+    stall = stage.backends["first"].stall("put" if making == "PutObject" else "copy", at=before)
+    writing = asyncio.create_task(stage.perform(WRITES[making], b"data"))
     await stall.reached.wait()
     abandon, stage.metadata.abandon_write = stage.metadata.abandon_write, _dead  # type: ignore[method-assign, assignment]  # dead men record nothing
     writing.cancel()
@@ -33,9 +43,26 @@ async def test_the_bytes_of_a_dead_process_are_cleaned_up(stage: Stage) -> None:
     stage.now_ms += LEASE_MS + 1
     assert (await stage.reap_intents().run_once()).done == 1
     assert await stage.audit() == [], "the cleanup row mentions them"
+    stage.now_ms += PUT_SETTLES_MS
     await stage.clean_up().run_once()
     assert stage.backends["first"].objects == {}
     assert (await stage.used()).held_bytes == 0
+
+
+@pytest.mark.parametrize(("making", "settles_ms"), [("PutObject", PUT_SETTLES_MS), ("CopyObject", COPY_SETTLES_MS)])
+async def test_what_a_backend_makes_after_the_death_of_who_asked_is_cleaned_up_too(stage: Stage, making: Making, settles_ms: int) -> None:
+    """A provider that is still at it: deleted at once, its object would come later, and no row would mention it (I2)."""
+    await _write_and_die(stage, making, before="received")
+    (late,) = [each.storage_key async for each in stage.metadata.mentions("first") if each.kind == "intent"]
+    stage.now_ms += LEASE_MS + 1
+    assert (await stage.reap_intents().run_once()).done == 1
+    stage.now_ms += settles_ms - 1
+    assert (await stage.clean_up().run_once()).done == 0
+    await stage.backends["first"].put(late, BytesBody(b"data"), 4)
+    assert await stage.audit() == []
+    stage.now_ms += 1
+    await stage.clean_up().run_once()
+    assert late not in stage.backends["first"].objects
 
 
 async def test_a_living_process_is_left_alone_however_long_it_writes(stage: Stage) -> None:

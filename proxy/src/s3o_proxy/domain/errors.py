@@ -63,6 +63,17 @@ class UploadBusy(DomainError):
         self.upload_id = upload_id
 
 
+class CompletedOtherwise(DomainError):
+    """An earlier Complete of the upload named other parts, and nobody knows whether the backend carried it out."""
+
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(
+            f"An earlier CompleteMultipartUpload of upload {upload_id} named other parts and may have taken effect: "
+            "repeat that one, or abort the upload."
+        )
+        self.upload_id = upload_id
+
+
 class InvalidPart(DomainError):
     def __init__(self, part_number: int) -> None:
         super().__init__(f"part {part_number} was not uploaded, or its ETag or checksum differs")

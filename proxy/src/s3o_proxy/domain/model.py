@@ -79,7 +79,8 @@ class Intent:
     """A write that reserved space and is not yet committed: the row that mentions bytes which may already lie there.
 
     `owner` is the instance that writes; when its lease has ended, the intent is reaped. An intent of a part names its
-    upload; any other has `upload_id == ""` and `part_number == 0`.
+    upload; any other has `upload_id == ""` and `part_number == 0`. `settle_ms`: for how long the bytes may still come to be
+    there once nobody waits for the backend's answer.
     """
 
     write_id: str
@@ -92,6 +93,7 @@ class Intent:
     created_ms: int
     upload_id: str = ""
     part_number: int = 0
+    settle_ms: int = 0
 
 
 @frozen

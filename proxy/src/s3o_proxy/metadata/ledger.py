@@ -203,8 +203,8 @@ class Ledger:
     async def list_parts(self, upload_id: str, after: int, limit: int) -> tuple[tuple[Part, ...], bool]:
         return await self._engine.scan(parts.list_parts(upload_id, after, limit))
 
-    async def begin_complete(self, upload_id: str, owner: str, now_ms: int) -> Upload:
-        return await self._lane.write(BEGIN_COMPLETE, BeginComplete(upload_id, owner, now_ms))
+    async def begin_complete(self, upload_id: str, owner: str, now_ms: int, joined_etag: str) -> Upload:
+        return await self._lane.write(BEGIN_COMPLETE, BeginComplete(upload_id, owner, now_ms, joined_etag))
 
     async def end_complete(self, upload_id: str, owner: str, *, may_be_complete: bool) -> None:
         await self._lane.write(END_COMPLETE, EndComplete(upload_id, owner, may_be_complete))

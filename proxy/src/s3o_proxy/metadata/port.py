@@ -130,10 +130,11 @@ class Metadata(Protocol):
         """Parts above number `after`, ascending, and whether more follow."""
         ...
 
-    async def begin_complete(self, upload_id: str, owner: str, now_ms: int) -> Upload:
-        """Claim the upload for completing. Raises NoSuchUpload, UploadBusy (a live owner is completing it; an owner lives while the
-        lease `instance/<owner>` lasts). `state` of the returned upload is the one *before*: `completing` says that an earlier
-        attempt may already have completed it on the backend."""
+    async def begin_complete(self, upload_id: str, owner: str, now_ms: int, joined_etag: str) -> Upload:
+        """Claim the upload for completing; `joined_etag`: the ETag that its object is to have. Raises NoSuchUpload, UploadBusy (a live
+        owner is completing it; an owner lives while the lease `instance/<owner>` lasts), CompletedOtherwise (it may already be an object
+        with another ETag). `state` of the returned upload is the one *before*: `completing` says that an earlier attempt may already
+        have completed it on the backend."""
         ...
 
     async def end_complete(self, upload_id: str, owner: str, *, may_be_complete: bool) -> None:

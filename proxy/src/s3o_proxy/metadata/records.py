@@ -107,6 +107,7 @@ def intent_values(intent: Intent) -> Values:
         "created_ms": intent.created_ms,
         "upload_id": intent.upload_id,
         "part_number": intent.part_number,
+        "settle_ms": intent.settle_ms,
     }
 
 

@@ -132,7 +132,9 @@ def reap_intents(members: Sequence[ReapIntents], book: Book) -> Steps[list[int |
     reaped: list[int | DomainError] = []
     for m in members:
         rows = yield from ask("reap_intents", now_ms=m.now_ms, reaper=m.reaper, count=m.limit)
-        book.later("put_cleanup", _orphan(rows, {row["write_id"]: ("reaped", m.now_ms) for row in rows}, book))
+        # What a dead owner had asked of a backend may still be under way there.
+        due = {row["write_id"]: m.now_ms + row["settle_ms"] for row in rows}
+        book.later("put_cleanup", _orphan(rows, {write_id: ("reaped", due_ms) for write_id, due_ms in due.items()}, book))
         reaped.append(len(rows))
     return reaped
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from s3o_proxy.domain.cleanup import Reason
-from s3o_proxy.domain.errors import BackendFenced, DomainError, MetadataError, NoSuchUpload, TooManyUploads, UploadBusy
+from s3o_proxy.domain.errors import BackendFenced, CompletedOtherwise, DomainError, MetadataError, NoSuchUpload, TooManyUploads, UploadBusy
 from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import Conditions, Copy, NewObject, Upload
 from s3o_proxy.metadata.objects import key_lock, refuse, replace_objects
@@ -37,9 +37,12 @@ class OpenUpload:
 
 @frozen
 class BeginComplete:
+    """`joined_etag`: of the object that the parts are to become."""
+
     upload_id: str
     owner: str
     now_ms: int
+    joined_etag: str
 
 
 @frozen
@@ -118,8 +121,11 @@ def begin_completes(members: Sequence[BeginComplete], _book: Book) -> Steps[list
             outcomes.append(NoSuchUpload(m.upload_id))
         elif _is_being_completed(row, m.now_ms):
             outcomes.append(UploadBusy(m.upload_id))
+        elif row["joined_etag"] not in ("", m.joined_etag):
+            # The backend may have joined those: then the object that lies there is not what is asked for now.
+            outcomes.append(CompletedOtherwise(m.upload_id))
         else:
-            claims.append({"upload_id": m.upload_id, "state": "completing", "owner": m.owner})
+            claims.append({"upload_id": m.upload_id, "state": "completing", "owner": m.owner, "joined_etag": m.joined_etag})
             outcomes.append(upload(row))
     yield from ask_each("claim_uploads", claims)
     return outcomes

@@ -15,6 +15,7 @@ from s3o_proxy.domain.cleanup import Reason
 from s3o_proxy.domain.errors import BackendError, BackendUnavailable, BodyError, DomainError, MetadataError, OutcomeUnknown
 from s3o_proxy.domain.lease import OwnLease
 from s3o_proxy.domain.model import Intent
+from s3o_proxy.domain.patience import Making
 from s3o_proxy.domain.storage_key import storage_key
 from s3o_proxy.metadata.port import Reserved
 from s3o_proxy.operations.context import Context
@@ -32,7 +33,8 @@ class Addressed(Protocol):
     def key(self) -> str: ...
 
 
-def new_intent(context: Context, addressed: Addressed, backend: str, size_bytes: int) -> Intent:
+def new_intent(context: Context, addressed: Addressed, backend: str, size_bytes: int, making: Making) -> Intent:
+    """`making`: what will be asked of the backend."""
     write_id = context.new_id()
     return Intent(
         write_id=write_id,
@@ -43,6 +45,7 @@ def new_intent(context: Context, addressed: Addressed, backend: str, size_bytes:
         size_bytes=size_bytes,
         owner=context.instance,
         created_ms=context.clock(),
+        settle_ms=context.snapshot.settle_ms(backend, making),
     )
 
 
@@ -128,8 +131,7 @@ async def attempt(context: Context, intent: Intent, reason: Reason, sent: Starte
     except BaseException as error:
         # Before it landed, the one complaint of a ledger is that our lease had ended: the end of the bytes, or a copy, was not asked for.
         lies_still = it.landed or isinstance(error, MetadataError) or certainly_not_landed(error, sent)
-        settle_ms = context.snapshot.settle_ms(intent.backend, "CopyObject" if sent is None else "PutObject")
-        await abandon(context, intent, reason, context.clock() + (0 if lies_still else settle_ms))
+        await abandon(context, intent, reason, context.clock() + (0 if lies_still else intent.settle_ms))
         raise
 
 

@@ -6,6 +6,7 @@ Between join and commit the bytes are an object that only the upload's row menti
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from s3o_proxy.backends.port import Backend
@@ -35,6 +36,8 @@ from s3o_proxy.s3.xml import parse_complete_multipart_upload
 COMPLETE_BODY_BYTES = 8 * 1024**2
 """10,000 parts with an ETag and a checksum each, generously indented."""
 
+_MD5 = re.compile("[0-9a-f]{32}")
+
 
 async def complete_multipart_upload(context: Context, operation: CompleteMultipartUpload) -> UploadCompleted:
     """Once its list is read, a Complete runs to its end although the client hangs up: a claim must not outlive the one who made it."""
@@ -44,16 +47,17 @@ async def complete_multipart_upload(context: Context, operation: CompleteMultipa
 
 
 async def _complete(context: Context, operation: CompleteMultipartUpload, finished: Sequence[FinishedPart]) -> UploadCompleted:
+    etag = _joined_etag(finished)
     try:
         await context.metadata.find_upload(operation.bucket, operation.key, operation.upload_id)
     except NoSuchUpload:
-        return await _completed_before(context, operation)
+        return await _completed_before(context, operation, etag)
     claimed = context.lease.now()
-    upload = await _claim(context, operation.upload_id)
+    upload = await _claim(context, operation.upload_id, etag)
     joined = landed = False
     try:
         parts = chosen_parts(finished, await _stored_parts(context, upload))
-        new = _new_object(context, upload, parts, operation)
+        new = _new_object(context, upload, parts, etag, operation)
         await _check_early(context, operation)
         context.lease.require()  # What is joined after our claim has ended might come after the cleanup of an Abort.
         joined = True  # From here on it may be an object there, whatever we hear.
@@ -79,18 +83,26 @@ async def _complete(context: Context, operation: CompleteMultipartUpload, finish
     return UploadCompleted(upload.bucket, upload.key, new.etag, new.digests)
 
 
-async def _claim(context: Context, upload_id: str) -> Upload:
+def _joined_etag(finished: Sequence[FinishedPart]) -> str:
+    """What the parts become, before anybody looks at them: an ETag of theirs is the MD5 of bytes. Raises InvalidPart where one is none."""
+    for part in finished:
+        if not _MD5.fullmatch(part.etag):
+            raise InvalidPart(part.part_number)
+    return multipart_etag([part.etag for part in finished])
+
+
+async def _claim(context: Context, upload_id: str, etag: str) -> Upload:
     try:
-        return await context.metadata.begin_complete(upload_id, context.instance, context.clock())
+        return await context.metadata.begin_complete(upload_id, context.instance, context.clock(), etag)
     except OutcomeUnknown:
         _release_later(context, upload_id)  # The claim may stand, and nobody else could complete the upload while we live.
         raise
 
 
-async def _completed_before(context: Context, operation: CompleteMultipartUpload) -> UploadCompleted:
+async def _completed_before(context: Context, operation: CompleteMultipartUpload, etag: str) -> UploadCompleted:
     """A client that lost our answer asks again (AWS: Complete is idempotent). An upload's id is the write id of its object."""
     found = await context.metadata.find_object(operation.bucket, operation.key)
-    if found is None or found.write_id != operation.upload_id:
+    if found is None or found.write_id != operation.upload_id or found.etag != etag:
         raise NoSuchUpload(operation.upload_id)
     return UploadCompleted(found.bucket, found.key, found.etag, found.digests)
 
@@ -126,7 +138,7 @@ async def _join(context: Context, upload: Upload, parts: Sequence[Part], size_by
 
 
 async def _find_joined(backend: Backend, upload: Upload, size_bytes: int) -> None:
-    """An earlier attempt joined the parts and died before its commit: the object must be there, whole."""
+    """An earlier attempt joined these very parts and died before its commit: the object must be there, whole."""
     try:
         found = await backend.head(upload.storage_key)
     except BackendNotFound:
@@ -182,7 +194,7 @@ def _release_later(context: Context, upload_id: str) -> None:
     context.forsaken.add(upload_id, settle)
 
 
-def _new_object(context: Context, upload: Upload, parts: Sequence[Part], operation: CompleteMultipartUpload) -> NewObject:
+def _new_object(context: Context, upload: Upload, parts: Sequence[Part], etag: str, operation: CompleteMultipartUpload) -> NewObject:
     size_bytes = sum(part.size_bytes for part in parts)
     if operation.object_size_bytes is not None and operation.object_size_bytes != size_bytes:
         raise S3Error(
@@ -199,7 +211,7 @@ def _new_object(context: Context, upload: Upload, parts: Sequence[Part], operati
         key=upload.key,
         write_id=upload.write_id,
         size_bytes=size_bytes,
-        etag=multipart_etag([part.etag for part in parts]),
+        etag=etag,
         modified_ms=context.clock(),
         description=upload.description,
         digests=_digests(upload, parts, operation),

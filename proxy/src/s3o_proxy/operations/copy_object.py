@@ -84,7 +84,7 @@ async def _copy_on_backend(context: Context, draft: Draft, source: StoredObject)
     from_key = next((copy.storage_key for copy in source.copies if copy.backend == candidate.name), None)
     if from_key is None:
         return None
-    intent = new_intent(context, draft, candidate.name, source.size_bytes)
+    intent = new_intent(context, draft, candidate.name, source.size_bytes, "CopyObject")
     if not (await reserve(context, intent, candidate.quota_bytes)).granted:
         return None
     try:

@@ -44,7 +44,8 @@ async def move_copy(
     """Move `source` to the first of `ranked` that takes it. Raises MetadataError; what a backend does wrong is an outcome."""
     failed: Moved | None = None
     for candidate, transfer in _ways(context, found, source, ranked, max_put_bytes):
-        intent = new_intent(context, found, candidate.name, found.size_bytes)
+        # Beside a plain PUT it is a copy, or parts that are joined: these take a backend as long.
+        intent = new_intent(context, found, candidate.name, found.size_bytes, "PutObject" if transfer is _transfer else "CopyObject")
         if not (await reserve(context, intent, candidate.quota_bytes)).granted:
             continue
         try:

@@ -51,7 +51,7 @@ async def write_object(context: Context, draft: Draft, body: Body) -> ObjectWrit
     failures: dict[str, str] = {}
     full: list[int] = []
     for candidate in ranked:
-        intent = new_intent(context, draft, candidate.name, body.size_bytes)
+        intent = new_intent(context, draft, candidate.name, body.size_bytes, "PutObject")
         answer = await reserve(context, intent, candidate.quota_bytes)
         if not answer.granted:
             full += [] if answer.fenced else [answer.free_bytes]

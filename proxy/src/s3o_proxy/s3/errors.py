@@ -81,6 +81,7 @@ CODES: dict[str, tuple[int, str]] = {
     "NoSuchWebsiteConfiguration": (404, "The specified bucket does not have a website configuration"),
     "NotImplemented": (501, "A header or query you provided requested a function that is not implemented."),
     "ObjectLockConfigurationNotFoundError": (404, "Object Lock configuration does not exist for this bucket"),
+    "OperationAborted": (409, "A conflicting conditional operation is currently in progress against this resource. Try again."),
     "OwnershipControlsNotFoundError": (404, "The bucket ownership controls were not found"),
     "PreconditionFailed": (412, "At least one of the pre-conditions you specified did not hold"),
     "ReplicationConfigurationNotFoundError": (404, "The replication configuration was not found"),
@@ -197,6 +198,7 @@ DOMAIN_ERRORS: dict[type, Row] = {
     # The usual cause is a client that repeats a Complete whose answer it lost. 503 makes every SDK ask again, and then it finds
     # the object there; 409 OperationAborted, which AWS also knows, would end the upload as failed.
     domain.UploadBusy: _verbatim("SlowDown", _RETRY_SOON),
+    domain.CompletedOtherwise: _verbatim("OperationAborted"),
     domain.InvalidPart: lambda error: S3Error("InvalidPart", extra={"PartNumber": str(error.part_number)}),
     domain.PartTooSmall: _part_too_small,
     domain.TooManyUploads: _verbatim("SlowDown", _RETRY_LATER),

@@ -104,11 +104,11 @@ RETURNING bucket, key
 
 -- put_intents --
 -- Mention bytes before they are written; none of whole objects on a backend that takes no new writes, or lies in another bucket.
-INSERT INTO intents (write_id, backend, bucket, key, storage_key, size_bytes, owner, created_ms, upload_id, part_number)
+INSERT INTO intents (write_id, backend, bucket, key, storage_key, size_bytes, owner, created_ms, upload_id, part_number, settle_ms)
 SELECT
     batch.write_id, batch.backend, batch.bucket, batch.key, batch.storage_key, batch.size_bytes, batch.owner, batch.created_ms,
-    batch.upload_id, batch.part_number
-FROM {{batch(write_id text, backend text, bucket text, key text, storage_key text, size_bytes bigint, owner text, created_ms bigint, upload_id text, part_number integer, backend_bucket text)}}
+    batch.upload_id, batch.part_number, batch.settle_ms
+FROM {{batch(write_id text, backend text, bucket text, key text, storage_key text, size_bytes bigint, owner text, created_ms bigint, upload_id text, part_number integer, settle_ms bigint, backend_bucket text)}}
 LEFT JOIN backends ON backends.name = batch.backend
 WHERE batch.upload_id <> '' OR (coalesce(backends.fenced_by, '') = '' AND batch.backend_bucket IN ('', coalesce(backends.bucket, '')))
 RETURNING write_id, backend
@@ -125,7 +125,7 @@ WITH dead AS MATERIALIZED (
 )
 DELETE FROM intents
 WHERE (intents.write_id, intents.backend) IN (SELECT dead.write_id, dead.backend FROM dead)
-RETURNING write_id, backend, storage_key, size_bytes
+RETURNING write_id, backend, storage_key, size_bytes, settle_ms
 
 -- bucket_created --
 -- When a bucket was first seen.

@@ -30,7 +30,7 @@ RETURNING uploads.upload_id
 SELECT
     uploads.upload_id, uploads.bucket, uploads.key, uploads.write_id, uploads.backend, uploads.storage_key, uploads.backend_upload_id,
     uploads.initiated_ms, uploads.headers, uploads.user_metadata, uploads.checksum_algorithm, uploads.checksum_type, uploads.state, uploads.owner,
-    coalesce(leases.expires_ms, 0) AS owner_expires_ms
+    uploads.joined_etag, coalesce(leases.expires_ms, 0) AS owner_expires_ms
 FROM uploads
 LEFT JOIN leases ON leases.name = 'instance/' || uploads.owner
 WHERE uploads.upload_id {{among(upload_id text)}}
@@ -51,14 +51,15 @@ LIMIT :count
 
 -- release_uploads --
 -- Note that nobody is completing uploads any more; what another has claimed since stays his.
-UPDATE uploads SET state = batch.state, owner = ''
+UPDATE uploads SET
+    state = batch.state, owner = '', joined_etag = CASE WHEN batch.state = 'open' THEN '' ELSE uploads.joined_etag END
 FROM {{batch(upload_id text, owner text, state text)}}
 WHERE uploads.upload_id = batch.upload_id AND uploads.upload_id {{among(upload_id text)}} AND uploads.owner = batch.owner
 
 -- claim_uploads --
--- Note who is completing uploads.
-UPDATE uploads SET state = batch.state, owner = batch.owner
-FROM {{batch(upload_id text, state text, owner text)}}
+-- Note who is completing uploads, and to what.
+UPDATE uploads SET state = batch.state, owner = batch.owner, joined_etag = batch.joined_etag
+FROM {{batch(upload_id text, state text, owner text, joined_etag text)}}
 WHERE uploads.upload_id = batch.upload_id AND uploads.upload_id {{among(upload_id text)}}
 
 -- remove_parts --
