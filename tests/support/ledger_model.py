@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tests.support.listings import expected
+from tests.support.listings import expected, expected_uploads, is_group
 
 from s3o_proxy.domain.cleanup import SETTLE_MS, Reason
 from s3o_proxy.domain.conditions import refusal
@@ -74,13 +74,13 @@ class LedgerModel:
     def list_objects(self, query: ListQuery) -> ListPage:
         keys = [key for bucket, key in self.objects if bucket == query.bucket]
         page = expected(keys, query)
-        listed = [self.objects[query.bucket, entry] for entry in page.entries if not _is_group(entry, query)]
+        listed = [self.objects[query.bucket, entry] for entry in page.entries if not is_group(entry, query)]
         return ListPage(
             tuple(
                 ListedObject(one.key, one.size_bytes, one.etag, one.modified_ms, tuple(one.digests.checksums), one.digests.checksum_type)
                 for one in listed
             ),
-            tuple(entry for entry in page.entries if _is_group(entry, query)),
+            tuple(entry for entry in page.entries if is_group(entry, query)),
             page.truncated,
             page.entries[-1] if page.entries else "",
         )
@@ -219,21 +219,8 @@ class LedgerModel:
         self._clean(upload.backend, upload.storage_key, held_bytes, reason, due_ms, upload.backend_upload_id)
 
     def list_uploads(self, bucket: str, prefix: str, delimiter: str, after_key: str, after_upload_id: str, limit: int) -> UploadsPage:
-        of_keys = ListQuery(bucket, prefix, delimiter, after_key, 10**6)
-        entries: list[str | Upload] = []
-        for upload in sorted(self.uploads.values(), key=lambda one: (one.key.encode(), one.upload_id)):
-            if upload.bucket != bucket or not upload.backend_upload_id or not upload.key.startswith(prefix):
-                continue
-            behind = (upload.key, upload.upload_id) > (after_key, after_upload_id) if after_upload_id else upload.key > after_key
-            if not behind:
-                continue
-            group = next((entry for entry in expected([upload.key], replace(of_keys, after="")).entries if entry != upload.key), None)
-            if group is None and _is_group(upload.key, of_keys):
-                group = upload.key
-            if group is None:
-                entries.append(upload)
-            elif group not in entries and (after_upload_id or group != after_key):
-                entries.append(group)
+        uploads = [one for one in self.uploads.values() if one.bucket == bucket and one.backend_upload_id]
+        entries = expected_uploads(uploads, ListQuery(bucket, prefix, delimiter, after_key, 10**6), after_upload_id)
         page = entries[: max(limit, 0)]
         return UploadsPage(
             tuple(
@@ -406,7 +393,3 @@ class LedgerModel:
 
     def _waiting(self, item_id: int) -> list[Waiting]:
         return [row for row in self.queue if row.item.item_id == item_id]
-
-
-def _is_group(entry: str, query: ListQuery) -> bool:
-    return bool(query.delimiter) and query.delimiter in entry[len(query.prefix) :]

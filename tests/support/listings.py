@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
-from s3o_proxy.domain.model import ListQuery
+from s3o_proxy.domain.model import ListQuery, Upload
 
 # Letters at the edges of the encoding, wildcards of LIKE, and delimiters often enough that groups arise.
 LETTERS = st.sampled_from("//aab-%_\\é\ud7ff\ue000\uffff\U00010000\U0010ffff\x01")
@@ -33,3 +33,24 @@ def expected(keys: Iterable[str], query: ListQuery) -> Page:
             continue
         entries.append(entry)
     return Page(entries[: query.limit], len(entries) > query.limit > 0)
+
+
+def expected_uploads(uploads: Iterable[Upload], query: ListQuery, after_upload_id: str) -> list[str | Upload]:
+    """Behind `query.after`, or behind that key's upload `after_upload_id`, without a limit: uploads, and the groups they fall into."""
+    entries: list[str | Upload] = []
+    for upload in sorted(uploads, key=lambda one: (one.key.encode(), one.upload_id)):
+        behind = (upload.key, upload.upload_id) > (query.after, after_upload_id) if after_upload_id else upload.key > query.after
+        if not behind or not upload.key.startswith(query.prefix):
+            continue
+        group = next((entry for entry in expected([upload.key], replace(query, after="")).entries if entry != upload.key), None)
+        if group is None and is_group(upload.key, query):
+            group = upload.key
+        if group is None:
+            entries.append(upload)
+        elif group not in entries and (after_upload_id or group != query.after):
+            entries.append(group)
+    return entries
+
+
+def is_group(entry: str, query: ListQuery) -> bool:
+    return bool(query.delimiter) and query.delimiter in entry[len(query.prefix) :]

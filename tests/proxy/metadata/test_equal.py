@@ -39,6 +39,7 @@ FAR_MS = 10**9
 buckets, backends, owners = st.sampled_from(BUCKETS), st.sampled_from(BACKENDS), st.sampled_from(OWNERS)
 sizes = st.integers(0, 60)
 places = st.sampled_from(["", "", "", "old", "new"])
+etags = st.sampled_from(["etag-1", "etag-2"])
 picks = st.integers(0, 10**6)
 moments = st.sampled_from([NOW_MS, NOW_MS + 1000, NOW_MS + FAR_MS])
 conditions = st.sampled_from(
@@ -164,7 +165,9 @@ class Ledgers(RuleBasedStateMachine):
             self.ask("list_parts", upload.upload_id, after, limit)
             self.ask("find_upload", other, upload.key, upload.upload_id)
 
-    @rule(pick=picks, owner=st.sampled_from(OWNERS[:2]), etag=st.sampled_from(["etag-1", "etag-2"]), ends=st.sampled_from([None, True, False]))
+    @rule(
+        pick=picks, owner=st.sampled_from(OWNERS[:2]), etag=etags, ends=st.sampled_from([None, True, False])
+    )
     def complete(self, pick: int, owner: str, etag: str, ends: bool | None) -> None:
         if self.uploads:
             upload_id = self.uploads[pick % len(self.uploads)].upload_id

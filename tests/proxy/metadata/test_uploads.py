@@ -23,13 +23,13 @@ from tests.support.ledger import (
 
 from s3o_proxy.domain.errors import (
     BackendFenced,
+    CompletedOtherwise,
     DomainError,
     MetadataError,
     NoSuchKey,
     NoSuchUpload,
     PreconditionFailed,
     TooManyUploads,
-    CompletedOtherwise,
     UploadBusy,
     WriteLost,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
 import pytest
 from tests.support.stories import COPY_SETTLES_MS, PUT_SETTLES_MS, BytesBody, Stage
@@ -12,14 +13,13 @@ from s3o_proxy.domain.patience import Making
 from s3o_proxy.s3.operation import CopyObject, CopySource, Operation, PutObject
 from s3o_proxy.workers.hold_lease import HoldLease, instance_lease
 
-
 WRITES: dict[Making, Operation] = {
     "PutObject": PutObject("photos", "k"),
     "CopyObject": CopyObject("photos", "k", CopySource("photos", "source")),
 }
 
 
-async def _write_and_die(stage: Stage, making: Making = "PutObject", *, before: str = "done") -> None:
+async def _write_and_die(stage: Stage, making: Making = "PutObject", *, before: Literal["received", "done"] = "done") -> None:
     """The process is gone while the backend works for it, or before it can commit what arrived."""
     if making == "CopyObject":
         await stage.perform(PutObject("photos", "source"), b"data")
