@@ -156,6 +156,29 @@ async def test_a_cancelled_small_upload_leaves_its_body_and_its_connection() -> 
         await server.finished()
 
 
+@pytest.mark.parametrize("sends_at_once", [True, False])
+async def test_a_502_to_a_body_that_was_handed_over_whole_may_have_happened(sends_at_once: bool) -> None:
+    """Whether its end had left when the answer came is nothing that can be told for certain."""
+
+    async def bad_gateway(peer: Peer) -> None:
+        await (peer.head() if sends_at_once else peer.request())
+        await peer.answer("502 Bad Gateway")
+        await peer.read_to_end()
+
+    async with at(bad_gateway) as (_, backend):
+        ended = False
+
+        async def source() -> AsyncIterator[bytes]:
+            nonlocal ended
+            for _ in range(16):
+                yield bytes(MIB // 16)
+            ended = True  # Asked for before the last piece is handed on.
+
+        with pytest.raises(BackendUnavailable) as failed:
+            await backend.put("key", source(), MIB)
+        assert failed.value.ambiguous == ended
+
+
 @pytest.mark.parametrize("document", [b"<Error><Code>InternalError</Code></Error>", b"half of an ans", b"<Error><Code>Int"])
 async def test_an_error_hidden_in_a_200_is_an_error_that_may_have_happened(document: bytes) -> None:
     async def change_its_mind(peer: Peer) -> None:

@@ -129,7 +129,8 @@ class Asking:
     async def _stored(self, answer: Answer, *, whole: bool = True) -> Answer:
         """Raises BackendError where the answer to an upload is none of success, or comes too early to be believed."""
         if answer.status >= 300:
-            raise await self._refused(answer, may_have_happened=whole and not answer.early)
+            # Also where it seems to come before the end was sent: that may have left a moment before.
+            raise await self._refused(answer, may_have_happened=whole)
         await self._require_success(answer)
         if answer.early or not whole:
             raise BackendUnavailable(self._name, "answered that it stored a body which was not sent to its end")
