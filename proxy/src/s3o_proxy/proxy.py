@@ -91,7 +91,7 @@ class Proxy:
         every_process: list[Worker] = [self._hold_lease, self._refresh_usage, reap, *seeing]
         repair: list[Worker] = [
             CleanUp(metadata, backends, self.instance, now_ms, lambda: self.snapshot.config.cleanup.concurrency),
-            AbortStaleUploads(metadata, lambda: self.snapshot.config.cleanup.multipart_stale_timeout_ms, now_ms, self._wake_cleanup),
+            AbortStaleUploads(self._means, lambda: self.snapshot.config.cleanup.multipart_stale_timeout_ms),
             Operate(self._means),
             CountBuckets(metadata, lambda: [bucket.name for bucket in self.snapshot.buckets], now_ms),
         ]

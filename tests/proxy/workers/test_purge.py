@@ -161,7 +161,7 @@ async def test_what_is_joined_long_after_its_complete_was_given_up_is_cleaned_up
         assert (await purge(stage, bucket="photos")).state == "Succeeded"
     else:
         stage.now_ms += 1
-        await AbortStaleUploads(stage.metadata, lambda: 0, stage.clock, stage.wake).run_once()
+        await AbortStaleUploads(stage.means, lambda: 0).run_once()
     stage.now_ms += 10 * USUAL_REQUEST_TIMEOUT_MS
     assert (await stage.clean_up().run_once()).done == 0
     await first.complete_multipart(upload.key, backend_upload_id, [(1, upload.parts[1].etag)])
