@@ -10,17 +10,31 @@ import pytest
 from tests.support.stories import BytesBody, backend_config
 
 from s3o_crds.compiled import BackendConfig, BucketConfig, DatabaseConfig, FleetConfig
-from s3o_proxy.backends.memory import MemoryBackend, Stored
+from s3o_proxy.backends.memory import MemoryBackend
 from s3o_proxy.backends.registry import Backends
 from s3o_proxy.config.errors import ConfigError
 from s3o_proxy.config.snapshot import Credential, Loaded, Snapshot, take_snapshot
 from s3o_proxy.config.watch import LiveConfig
-from s3o_proxy.domain.errors import NoBackendAccepts
+from s3o_proxy.domain.errors import BackendUnavailable, NoBackendAccepts, NoSuchUpload
 from s3o_proxy.metadata.open import open_ledger
 from s3o_proxy.metadata.port import Metadata
 from s3o_proxy.proxy import Proxy
-from s3o_proxy.s3.operation import CreateMultipartUpload, GetObject, ObjectRead, PutObject
+from s3o_proxy.s3.operation import (
+    CompleteMultipartUpload,
+    CreateMultipartUpload,
+    DeleteObject,
+    GetObject,
+    ObjectRead,
+    Operation,
+    PartWritten,
+    PutObject,
+    Result,
+    UploadCreated,
+    UploadPart,
+)
 from s3o_proxy.telemetry.metrics import Metrics
+from s3o_proxy.workers.clean_up import CleanUp
+from s3o_proxy.workers.report import Report
 
 BUCKET = "photos"
 _METRICS = Metrics("test_proxy")
@@ -48,9 +62,9 @@ class Given:
 
 
 class Process:
-    """`opening`: while it is not set, no client of a backend is ready."""
+    """`opening`: while it is not set, no client of a backend is ready. `provider`: its buckets."""
 
-    def __init__(self, ledger: Metadata, provider: dict[str, dict[str, Stored]], served: Snapshot) -> None:
+    def __init__(self, ledger: Metadata, provider: dict[str, MemoryBackend], served: Snapshot) -> None:
         self.opening, self.waits = asyncio.Event(), asyncio.Event()
         self.opening.set()
         self._provider = provider
@@ -62,8 +76,9 @@ class Process:
         await self.opening.wait()
         if config.bucket == "broken":
             raise ValueError("broken")
+        shelf = self._provider.setdefault(config.bucket, MemoryBackend(config.bucket))
         opened = MemoryBackend(config.name)
-        opened.bucket, opened.objects = config.bucket, self._provider.setdefault(config.bucket, {})
+        opened.bucket, opened.objects, opened.uploads = config.bucket, shelf.objects, shelf.uploads
         return opened
 
     async def adopt(self, snapshot: Snapshot) -> None:
@@ -71,13 +86,27 @@ class Process:
         self._live.current = snapshot
 
     async def put(self, key: str) -> None:
-        await self.proxy.perform(Credential((), frozenset({BUCKET})), PutObject(BUCKET, key), BytesBody(b"data"))
+        await self.perform(PutObject(BUCKET, key), b"data")
 
-    async def create_upload(self, key: str) -> None:
-        await self.proxy.perform(Credential((), frozenset({BUCKET})), CreateMultipartUpload(BUCKET, key), BytesBody())
+    async def perform(self, operation: Operation, body: bytes = b"") -> Result:
+        return await self.proxy.perform(Credential((), frozenset({BUCKET})), operation, BytesBody(body))
+
+    async def create_upload(self, key: str) -> str:
+        created = await self.perform(CreateMultipartUpload(BUCKET, key))
+        assert isinstance(created, UploadCreated)
+        return created.upload.upload_id
+
+    async def put_part(self, key: str, upload_id: str) -> str:
+        written = await self.perform(UploadPart(BUCKET, key, upload_id, 1), b"data")
+        assert isinstance(written, PartWritten)
+        return written.etag
+
+    async def clean_up(self) -> Report:
+        (worker,) = [worker for worker in self.proxy._driver._workers if isinstance(worker, CleanUp)]
+        return await worker.run_once()
 
     async def get(self, key: str) -> bytes:
-        answer = await self.proxy.perform(Credential((), frozenset({BUCKET})), GetObject(BUCKET, key), BytesBody())
+        answer = await self.perform(GetObject(BUCKET, key))
         assert isinstance(answer, ObjectRead)
         assert answer.body is not None
         async with answer.body as pieces:
@@ -91,14 +120,14 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Metadata]:
     await ledger.close()
 
 
-async def begun(ledger: Metadata, provider: dict[str, dict[str, Stored]], **buckets: str) -> Process:
+async def begun(ledger: Metadata, provider: dict[str, MemoryBackend], **buckets: str) -> Process:
     process = Process(ledger, provider, generation(**buckets))
     await process.proxy.begin()
     return process
 
 
 async def test_a_process_that_still_serves_the_old_bucket_writes_nothing_there(ledger: Metadata) -> None:
-    provider: dict[str, dict[str, Stored]] = {}
+    provider: dict[str, MemoryBackend] = {}
     one, other = await begun(ledger, provider, n="old"), await begun(ledger, provider, n="old")
     await other.adopt(generation(n="new"))
     with pytest.raises(NoBackendAccepts):
@@ -109,11 +138,11 @@ async def test_a_process_that_still_serves_the_old_bucket_writes_nothing_there(l
     await one.adopt(generation(n="new"))
     await one.put("l")
     assert [await process.get(key) for process in (one, other) for key in "kl"] == [b"data"] * 4
-    assert {name: len(objects) for name, objects in provider.items()} == {"old": 0, "new": 2}
+    assert {name: len(shelf.objects) for name, shelf in provider.items()} == {"old": 0, "new": 2}
 
 
 async def test_while_the_clients_of_a_new_bucket_are_opened_nothing_is_written_to_the_old_one(ledger: Metadata) -> None:
-    provider: dict[str, dict[str, Stored]] = {}
+    provider: dict[str, MemoryBackend] = {}
     process = await begun(ledger, provider, n="old")
     process.opening.clear()
     process.waits.clear()
@@ -125,11 +154,11 @@ async def test_while_the_clients_of_a_new_bucket_are_opened_nothing_is_written_t
         process.opening.set()
     await process.put("k")
     assert await process.get("k") == b"data"
-    assert provider["old"] == {}
+    assert provider["old"].objects == {}
 
 
 async def test_when_one_name_may_not_move_the_others_go_on_where_they_are(ledger: Metadata) -> None:
-    provider: dict[str, dict[str, Stored]] = {}
+    provider: dict[str, MemoryBackend] = {}
     process = await begun(ledger, provider, used="b1")
     await process.put("k")
     await process.adopt(generation(empty="b2", used="b1"))
@@ -137,13 +166,44 @@ async def test_when_one_name_may_not_move_the_others_go_on_where_they_are(ledger
         await process.adopt(generation(empty="b4", used="b3"))
     await process.put("l")
     assert [await process.get(key) for key in "kl"] == [b"data"] * 2
-    assert [len(provider[name]) for name in ("b1", "b2")] == [1, 1]
+    assert [len(provider[name].objects) for name in ("b1", "b2")] == [1, 1]
 
 
 async def test_when_a_client_cannot_be_opened_the_old_bucket_goes_on(ledger: Metadata) -> None:
-    provider: dict[str, dict[str, Stored]] = {}
+    provider: dict[str, MemoryBackend] = {}
     process = await begun(ledger, provider, n="old")
     with pytest.raises(ConfigError, match="broken"):
         await process.adopt(generation(n="broken"))
     await process.put("k")
     assert await process.get("k") == b"data"
+
+
+async def test_a_process_that_still_serves_the_old_bucket_deletes_nothing_of_the_new_one(ledger: Metadata) -> None:
+    """There the key is not found, which S3 answers as a success: the row was finished, and no row mentioned the bytes any more."""
+    provider: dict[str, MemoryBackend] = {}
+    one, other = await begun(ledger, provider, n="old", west="w"), await begun(ledger, provider, n="old", west="w")
+    await other.adopt(generation(n="new", west="w"))
+    await other.put("k")
+    await other.perform(DeleteObject(BUCKET, "k"))
+    assert await one.clean_up() == Report()
+    assert len(provider["new"].objects) == 1
+    assert await other.clean_up() == Report(done=1)
+    assert provider["new"].objects == {}
+
+
+async def test_what_is_not_found_in_the_old_bucket_is_not_said_to_be_gone(ledger: Metadata) -> None:
+    """A client that hears NoSuchUpload gives up an upload whose parts all lie in the new one."""
+    provider: dict[str, MemoryBackend] = {}
+    one, other = await begun(ledger, provider, n="old"), await begun(ledger, provider, n="old")
+    await other.adopt(generation(n="new"))
+    upload_id = await other.create_upload("k")
+    with pytest.raises(BackendUnavailable, match="new"):
+        await one.put_part("k", upload_id)
+    etag = await other.put_part("k", upload_id)
+    listed = f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>".encode()
+    with pytest.raises(BackendUnavailable, match="new"):
+        await one.perform(CompleteMultipartUpload(BUCKET, "k", upload_id), listed)
+    await other.perform(CompleteMultipartUpload(BUCKET, "k", upload_id), listed)
+    assert await other.get("k") == b"data"
+    with pytest.raises(NoSuchUpload):
+        await other.put_part("k", upload_id)

@@ -245,9 +245,10 @@ class LedgerModel:
             self.abandon_write(one, "reaped", now_ms + one.settle_ms)
         return len(dead)
 
-    def claim_cleanup(self, owner: str, now_ms: int, lease_ms: int, limit: int) -> Sequence[CleanupItem]:
+    def claim_cleanup(self, owner: str, now_ms: int, lease_ms: int, limit: int, *, serving: Mapping[str, str]) -> Sequence[CleanupItem]:
         del owner
-        due = [row for row in self.queue if row.due_ms <= now_ms and row.claimed_until_ms <= now_ms]
+        elsewhere = {name for name, bucket in serving.items() if self.located.get(name, "") not in ("", bucket)}
+        due = [row for row in self.queue if row.due_ms <= now_ms and row.claimed_until_ms <= now_ms and row.item.backend not in elsewhere]
         claimed = sorted(due, key=lambda row: (row.due_ms, row.item.item_id))[:limit]
         for row in claimed:
             row.claimed_until_ms = now_ms + lease_ms

@@ -116,6 +116,9 @@ class Stage:
             raise BackendUnavailable(name, "is not configured")
         return self.backends[name]
 
+    def buckets(self) -> Mapping[str, str]:
+        return {name: backend.bucket for name, backend in self.backends.items()}
+
     def clock(self) -> int:
         return self.now_ms
 

@@ -195,10 +195,11 @@ class Draw:
 
     def _claim(self) -> Member:
         at_ms = NOW_MS + self._chance.choice([0, 1, 10_000])
+        serving = {backend: self._one(PLACES[-2:]) for backend in BACKENDS if self._chance.random() < 0.3}
 
         async def claim(at: Place) -> list[CleanupItem]:
             """All that is due: of rows that one change made, any may come first."""
-            items = await at.ledger.claim_cleanup("worker", at_ms, 500, 1000)
+            items = await at.ledger.claim_cleanup("worker", at_ms, 500, 1000, serving=serving)
             at.item_ids |= {item.storage_key: item.item_id for item in items}
             return sorted((replace(item, item_id=0) for item in items), key=lambda item: (item.backend, item.storage_key))
 
@@ -303,6 +304,7 @@ async def left(at: Place) -> dict[str, Any]:
         "depths": await ledger.queue_depths(),
         "operations": await ledger.active_operations(),
         "fences": await ledger.fences(),
+        "located": await ledger.located(),
         "counts": await ledger.bucket_usage(),
     }
 

@@ -49,6 +49,18 @@ async def test_a_claim_may_leave_backends_out(ledger: Metadata) -> None:
     assert [item.backend for item in await claim(ledger)] == [BACKEND, BACKEND]
 
 
+async def test_who_would_look_in_another_bucket_claims_nothing_there(ledger: Metadata) -> None:
+    await ledger.locate_backends({BACKEND: "new", "west": "w"})
+    for backend in (BACKEND, "west", "never-located"):
+        await ledger.reserve_write(an_intent(backend, backend=backend), None)
+        await ledger.abandon_write(an_intent(backend, backend=backend), "write_failed", NOW_MS)
+    serving = {BACKEND: "old", "west": "w", "never-located": "anywhere"}
+    items = await ledger.claim_cleanup("stale", NOW_MS, LEASE_MS, 100, serving=serving)
+    assert {item.backend for item in items} == {"west", "never-located"}
+    items = await ledger.claim_cleanup("current", NOW_MS, LEASE_MS, 100, serving={BACKEND: "new"})
+    assert [item.backend for item in items] == [BACKEND]
+
+
 async def test_two_workers_never_hold_one_row(two_ledgers: tuple[Metadata, Metadata]) -> None:
     await orphan(two_ledgers[0], 40)
     async with asyncio.TaskGroup() as group:

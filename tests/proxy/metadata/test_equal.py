@@ -165,9 +165,7 @@ class Ledgers(RuleBasedStateMachine):
             self.ask("list_parts", upload.upload_id, after, limit)
             self.ask("find_upload", other, upload.key, upload.upload_id)
 
-    @rule(
-        pick=picks, owner=st.sampled_from(OWNERS[:2]), etag=etags, ends=st.sampled_from([None, True, False])
-    )
+    @rule(pick=picks, owner=st.sampled_from(OWNERS[:2]), etag=etags, ends=st.sampled_from([None, True, False]))
     def complete(self, pick: int, owner: str, etag: str, ends: bool | None) -> None:
         if self.uploads:
             upload_id = self.uploads[pick % len(self.uploads)].upload_id
@@ -216,12 +214,12 @@ class Ledgers(RuleBasedStateMachine):
     def reap(self, reaper: str) -> None:
         self.ask("reap_intents", NOW_MS, 10_000, reaper)
 
-    @rule(at_ms=moments)
-    def claim(self, at_ms: int) -> None:
+    @rule(at_ms=moments, serving=st.dictionaries(backends, st.sampled_from(["old", "new"])))
+    def claim(self, at_ms: int, serving: dict[str, str]) -> None:
         """All that is due: of rows that one change made, any may come first."""
         claims = [
-            self.model.claim_cleanup("worker", at_ms, 500, 1000),
-            *(self.runner.run(engine.claim_cleanup("worker", at_ms, 500, 1000)) for engine in self.engines),
+            self.model.claim_cleanup("worker", at_ms, 500, 1000, serving=serving),
+            *(self.runner.run(engine.claim_cleanup("worker", at_ms, 500, 1000, serving=serving)) for engine in self.engines),
         ]
         claims = [sorted(claimed, key=lambda item: (item.backend, item.storage_key)) for claimed in claims]
         ours, *theirs = [[replace(item, item_id=0) for item in claimed] for claimed in claims]

@@ -285,5 +285,6 @@ async def test_a_client_that_was_exchanged_during_the_reservation_gets_no_bytes(
 
     monkeypatch.setattr(stage.metadata, "reserve_write", reserve_and_exchange)
     await stage.perform(PutObject("photos", "k"), b"data")
+    stage.backends["first"].bucket = "first"
     assert stage.backends["first"].objects == {}
     assert await stage.read(GetObject("photos", "k")) == b"data"

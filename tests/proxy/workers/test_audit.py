@@ -10,7 +10,7 @@ import pytest
 from tests.support.ledger import an_intent
 from tests.support.stories import Stage, backend_config, open_stage
 
-from s3o_proxy.backends.memory import Stored
+from s3o_proxy.backends.memory import MemoryBackend, Stored
 from s3o_proxy.domain.errors import BackendUnavailable
 from s3o_proxy.domain.model import Usage
 from s3o_proxy.s3.operation import PutObject
@@ -35,6 +35,16 @@ async def test_what_nobody_could_look_at_is_not_found_in_order(stage: Stage) -> 
     del stage.backends["first"]
     assert await found(stage) == ["first: unseen: 1 objects and 4 bytes lie there; it is not configured"]
     stage.backends["first"] = first
+
+
+async def test_another_bucket_than_that_of_the_rows_is_not_compared_with_them(stage: Stage) -> None:
+    """Nothing would be found there, and all that lies there would be taken for nobody's."""
+    await stage.perform(PutObject("photos", "k"), b"data")
+    right = stage.backends["first"]
+    wrong = stage.backends["first"] = MemoryBackend("first")
+    wrong.bucket, wrong.objects = "another", {"stray": Stored(b"12345", "etag")}
+    assert await found(stage) == ["first: elsewhere: its bytes lie in the bucket first, not in another: nothing was compared"]
+    stage.backends["first"] = right
 
 
 async def test_bytes_that_no_row_mentions(stage: Stage) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from typing import Any
 
 import pytest
 from tests.support.stories import Stage
 
 from s3o_proxy.domain.cleanup import MAX_ATTEMPTS, SETTLE_MS
 from s3o_proxy.domain.errors import AllBackendsFailed, BackendUnavailable
-from s3o_proxy.s3.operation import CreateMultipartUpload, DeleteObject, PutObject
+from s3o_proxy.s3.operation import AbortMultipartUpload, CreateMultipartUpload, DeleteObject, PutObject, UploadCreated
 from s3o_proxy.workers import clean_up
+from s3o_proxy.workers.report import Report
 
 
 async def orphan(stage: Stage, *keys: str) -> None:
@@ -134,3 +136,57 @@ async def test_uploads_that_are_known_by_name_alone_are_looked_for_once(stage: S
     assert (await stage.clean_up().run_once()).done == 3
     assert [verb for verb, _ in stage.backends["first"].calls].count("list_multipart") == 1
     assert stage.backends["first"].uploads == {}
+
+
+@pytest.mark.parametrize("verb", ["list_multipart", "abort_multipart"])
+async def test_a_backend_that_is_given_another_bucket_meanwhile_is_asked_for_nothing_there(stage: Stage, verb: str) -> None:
+    """Its client is exchanged between two calls of one batch. What is not there could not be told from what was deleted."""
+    first = stage.backends["first"]
+    if verb == "list_multipart":
+        first.fail("create_multipart", at="done")
+        stage.backends["second"].fail("create_multipart")
+        with pytest.raises(AllBackendsFailed):
+            await stage.perform(CreateMultipartUpload("photos", "u"))
+    else:
+        created = await stage.perform(CreateMultipartUpload("photos", "u"))
+        assert isinstance(created, UploadCreated)
+        await stage.perform(AbortMultipartUpload("photos", "u", created.upload.upload_id))
+    stage.now_ms += SETTLE_MS
+    await orphan(stage, "a")
+    fault = first.stall(verb)
+    first.calls.clear()
+    worker = stage.clean_up()
+    async with asyncio.TaskGroup() as group:
+        run = group.create_task(worker.run_once())
+        await fault.reached.wait()
+        first.bucket = "another"
+        fault.release()
+    assert run.result().failed == 2
+    assert [called for called, _ in first.calls] == [verb]
+    assert len(first.objects) == 1
+    stage.now_ms += 60_000
+    assert await worker.run_once() == Report(), "the ledger has another bucket"
+    first.bucket = "first"
+    assert (await worker.run_once()).done == 2
+    assert first.objects == {}
+
+
+async def test_a_backend_that_comes_while_its_rows_are_claimed_is_asked_the_next_time(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In which bucket it looks was not compared when they were claimed."""
+    await orphan(stage, "a")
+    first = stage.backends.pop("first")
+    claim = stage.metadata.claim_cleanup
+
+    async def claim_and_configure(*asked: Any, **named: Any) -> Any:
+        claimed = await claim(*asked, **named)
+        stage.backends["first"] = first
+        return claimed
+
+    monkeypatch.setattr(stage.metadata, "claim_cleanup", claim_and_configure)
+    worker = stage.clean_up()
+    assert (await worker.run_once()).failed == 1
+    assert len(first.objects) == 1
+    stage.now_ms += 60_000
+    assert (await worker.run_once()).done == 1

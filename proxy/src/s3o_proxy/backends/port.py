@@ -149,3 +149,7 @@ class BackendSet(Protocol):
     def get(self, name: str) -> Backend:
         """Raises BackendUnavailable for a name that is not configured."""
         ...
+
+    def buckets(self) -> Mapping[str, str]:
+        """Where each would be spoken to now."""
+        ...

@@ -40,6 +40,9 @@ class Backends:
             raise BackendUnavailable(name, "is not configured")
         return guarded
 
+    def buckets(self) -> dict[str, str]:
+        return {name: guarded.bucket for name, guarded in self._guarded.items()}
+
     def all(self) -> dict[str, Backend]:
         return dict(self._guarded)
 

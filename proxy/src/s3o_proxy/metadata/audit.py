@@ -50,6 +50,10 @@ def registrations() -> Steps[Mapping[str, int]]:
     return {row["name"]: int(row["registered_ms"]) for row in rows}
 
 
+def located() -> Steps[Mapping[str, str]]:
+    return {row["name"]: row["bucket"] for row in (yield from ask("located"))}
+
+
 def which_database() -> Steps[str]:
     """Its id; nothing where somebody took it away, which is the id of no database."""
     rows = yield from ask("which_database")

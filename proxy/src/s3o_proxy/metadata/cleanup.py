@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import orjson
+
 from s3o_proxy.domain.errors import DomainError
 from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import CleanupItem
@@ -13,11 +15,14 @@ from s3o_proxy.metadata.story import Book, Kind, Steps, ask, ask_each
 
 @frozen
 class ClaimCleanup:
+    """`serving`: by backend, the bucket that the owner would look in."""
+
     owner: str
     now_ms: int
     lease_ms: int
     limit: int
     but_on: tuple[str, ...]
+    serving: tuple[tuple[str, str], ...]
 
 
 @frozen
@@ -43,7 +48,9 @@ def claim_cleanup(members: Sequence[ClaimCleanup], _book: Book) -> Steps[list[tu
     claimed: list[tuple[CleanupItem, ...] | DomainError] = []
     for m in members:
         until_ms, but_on = m.now_ms + m.lease_ms, f",{','.join(m.but_on)},"
-        rows = yield from ask("claim_cleanup", owner=m.owner, now_ms=m.now_ms, until_ms=until_ms, count=m.limit, but_on=but_on)
+        serving = orjson.dumps([{"name": name, "bucket": bucket} for name, bucket in m.serving]).decode()
+        asked = {"owner": m.owner, "now_ms": m.now_ms, "until_ms": until_ms, "count": m.limit, "but_on": but_on}
+        rows = yield from ask("claim_cleanup", **asked, batch=serving)
         rows = sorted(rows, key=lambda row: (row["due_ms"], row["item_id"]))
         claimed.append(tuple(cleanup_item(row) for row in rows))
     return claimed

@@ -230,9 +230,17 @@ class Ledger:
         return await self._lane.write(REAP_INTENTS, ReapIntents(now_ms, limit, reaper))
 
     async def claim_cleanup(
-        self, owner: str, now_ms: int, lease_ms: int, limit: int, but_on: Collection[str] = ()
+        self,
+        owner: str,
+        now_ms: int,
+        lease_ms: int,
+        limit: int,
+        but_on: Collection[str] = (),
+        *,
+        serving: Mapping[str, str] | None = None,
     ) -> Sequence[CleanupItem]:
-        return await self._lane.write(CLAIM_CLEANUP, ClaimCleanup(owner, now_ms, lease_ms, limit, tuple(but_on)))
+        claim = ClaimCleanup(owner, now_ms, lease_ms, limit, tuple(but_on), tuple((serving or {}).items()))
+        return await self._lane.write(CLAIM_CLEANUP, claim)
 
     async def finish_cleanup(self, item_ids: Sequence[int]) -> None:
         await self._lane.write(FINISH_CLEANUP, FinishCleanup(tuple(item_ids)))
@@ -312,6 +320,9 @@ class Ledger:
 
     async def locate_backends(self, buckets: Mapping[str, str]) -> Mapping[str, str]:
         return await self._lane.write(LOCATE_BACKENDS, LocateBackends(tuple(sorted(buckets.items()))))
+
+    async def located(self) -> Mapping[str, str]:
+        return await self._engine.read(audit.located())
 
     async def registrations(self) -> Mapping[str, int]:
         return await self._engine.read(audit.registrations())

@@ -173,9 +173,18 @@ class Metadata(Protocol):
         ...
 
     async def claim_cleanup(
-        self, owner: str, now_ms: int, lease_ms: int, limit: int, but_on: Collection[str] = ()
+        self,
+        owner: str,
+        now_ms: int,
+        lease_ms: int,
+        limit: int,
+        but_on: Collection[str] = (),
+        *,
+        serving: Mapping[str, str] | None = None,
     ) -> Sequence[CleanupItem]:
-        """Due rows nobody else works on, now ours for `lease_ms` (SKIP LOCKED); none of the backends `but_on`."""
+        """Due rows nobody else works on, now ours for `lease_ms` (SKIP LOCKED); none of the backends `but_on`, and none of those in
+        `serving` (by name, the bucket in which we would look) that lie in another bucket. As long as a row stands, its backend lies where
+        it did."""
         ...
 
     async def finish_cleanup(self, item_ids: Sequence[int]) -> None:
@@ -267,6 +276,10 @@ class Metadata(Protocol):
 
     async def locate_backends(self, buckets: Mapping[str, str]) -> Mapping[str, str]:
         """At which bucket of its provider the bytes of each backend lie: what was said of its name first, until the name is forgotten."""
+        ...
+
+    async def located(self) -> Mapping[str, str]:
+        """Of every backend that is known, the bucket where its bytes lie; '' where nobody said so yet."""
         ...
 
     async def registrations(self) -> Mapping[str, int]:

@@ -79,6 +79,13 @@ def bucket_of(context: Context, backend: str) -> str:
         return ""
 
 
+async def require_there(context: Context, backend: str, bucket: str) -> None:
+    """That something was not found says something only where the ledger has it. Raises BackendUnavailable where that is not `bucket`."""
+    lies_in = (await context.metadata.located()).get(backend) or bucket
+    if lies_in != bucket:
+        raise BackendUnavailable(backend, f"was asked in the bucket {bucket}; its bytes lie in {lies_in}")
+
+
 async def _cancel(context: Context, intent: Intent) -> None:
     await now_or_later(context, intent.write_id, lambda: context.metadata.cancel_reservation(intent))
 

@@ -24,7 +24,7 @@ from s3o_proxy.domain.errors import (
 )
 from s3o_proxy.domain.model import ChecksumType, Digests, Intent, NewObject, Part, Upload
 from s3o_proxy.domain.multipart import FinishedPart, chosen_parts
-from s3o_proxy.operations.attempt import abandon, certainly_not_landed
+from s3o_proxy.operations.attempt import abandon, certainly_not_landed, require_there
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.finish import finish
 from s3o_proxy.operations.multipart import end_upload
@@ -123,11 +123,13 @@ async def _check_early(context: Context, operation: CompleteMultipartUpload) -> 
 
 async def _join(context: Context, upload: Upload, parts: Sequence[Part], size_bytes: int) -> None:
     backend = context.backends.get(upload.backend)
+    bucket = backend.bucket
     try:
         await backend.complete_multipart(
             upload.storage_key, upload.backend_upload_id, [(part.part_number, part.backend_etag) for part in parts]
         )
     except BackendNotFound:
+        await require_there(context, upload.backend, bucket)
         if upload.state != "completing":
             raise NoSuchUpload(upload.upload_id) from None
         await _find_joined(backend, upload, size_bytes)

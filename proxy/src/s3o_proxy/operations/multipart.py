@@ -24,7 +24,7 @@ from s3o_proxy.domain.errors import (
 from s3o_proxy.domain.model import Intent, Part, Upload
 from s3o_proxy.domain.placement import rank_for_upload
 from s3o_proxy.domain.storage_key import key_metadata, storage_key
-from s3o_proxy.operations.attempt import StartedBody, bucket_of, certainly_not_landed, now_or_later, reserve
+from s3o_proxy.operations.attempt import StartedBody, bucket_of, certainly_not_landed, now_or_later, require_there, reserve
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.finish import finish
 from s3o_proxy.operations.write import agreed_etag, ask_for_digests, blamed, digests_of
@@ -151,7 +151,7 @@ async def _reserve_part(context: Context, intent: Intent) -> None:
 
 async def _upload_part(context: Context, upload: Upload, intent: Intent, source: StartedBody) -> Part:
     backend = context.backends.get(upload.backend)
-    body = source.body
+    body, bucket = source.body, backend.bucket
     ask_for_digests(body, [backend.traits])
     if upload.checksum_algorithm:
         body.want_checksum(upload.checksum_algorithm)
@@ -164,6 +164,9 @@ async def _upload_part(context: Context, upload: Upload, intent: Intent, source:
             intent.size_bytes,
             content_md5=body.content_md5 if backend.traits.verifies_content_md5 else "",
         )
+    except BackendNotFound:
+        await require_there(context, upload.backend, bucket)
+        raise
     except BackendRejected as error:
         raise blamed(error) from error
     return Part(

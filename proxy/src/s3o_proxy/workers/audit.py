@@ -17,7 +17,7 @@ from s3o_proxy.metadata.port import Mention, Metadata
 
 @frozen
 class Difference:
-    """One thing that should not be. `what` is one of: counter, quota, unmentioned, missing, size, upload, doomed, unseen."""
+    """One thing that should not be. `what` is one of: counter, quota, unmentioned, missing, size, upload, doomed, unseen, elsewhere."""
 
     backend: str
     what: str
@@ -37,7 +37,13 @@ async def audit(metadata: Metadata, backends: Mapping[str, Backend], quotas: Map
     for name, usage in sorted((await metadata.usage()).items()):
         if name not in backends and (usage.objects or usage.held_bytes):
             yield Difference(name, "unseen", f"{usage.objects} objects and {usage.held_bytes} bytes lie there; it is not configured")
+    located = await metadata.located()
     for backend in backends.values():
+        bucket = located.get(backend.name) or backend.bucket
+        if bucket != backend.bucket:
+            detail = f"its bytes lie in the bucket {bucket}, not in {backend.bucket}: nothing was compared"
+            yield Difference(backend.name, "elsewhere", detail)
+            continue
         async for difference in _audit_backend(metadata, backend, quotas.get(backend.name)):
             yield difference
 

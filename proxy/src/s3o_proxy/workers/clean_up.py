@@ -2,17 +2,22 @@
 
 Rows are claimed for a while, so any number of processes share the queue. Bytes first, row second: a crash in between deletes twice, which
 is harmless; the other order would forget bytes. A row out of attempts goes to the dead-letter queue, where its bytes still count.
+
+What is not there counts as deleted, so it must be looked for in the right bucket. A claim leaves out the backends that this process
+believes in another bucket than the ledger does; from then on the row keeps its backend where it lies, and each call is made only while this
+process still speaks to the bucket that it named.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence, Set
+from functools import partial
 from itertools import groupby
 
 from s3o_proxy.backends.port import Backend, BackendSet
 from s3o_proxy.domain.cleanup import MAX_ATTEMPTS, may_leave_upload, next_try_ms
-from s3o_proxy.domain.errors import BackendError
+from s3o_proxy.domain.errors import BackendError, BackendUnavailable
 from s3o_proxy.domain.model import CleanupItem
 from s3o_proxy.domain.moving import MAX_SINGLE_PUT_BYTES
 from s3o_proxy.metadata.port import Metadata
@@ -46,17 +51,18 @@ class CleanUp:
     async def run_once(self) -> Report:
         now = self._clock()
         self._away = {name: until_ms for name, until_ms in self._away.items() if now < until_ms}
-        items = await self._metadata.claim_cleanup(self._owner, now, CLAIM_MS, BATCH, self._away)
+        serving = self._backends.buckets()
+        items = await self._metadata.claim_cleanup(self._owner, now, CLAIM_MS, BATCH, self._away, serving=serving)
         by_backend = [(name, list(group)) for name, group in groupby(sorted(items, key=_backend_of), key=_backend_of)]
         async with asyncio.TaskGroup() as group:
-            runs = [group.create_task(self._clean_backend(name, mine)) for name, mine in by_backend]
+            runs = [group.create_task(self._clean_backend(name, serving.get(name), mine)) for name, mine in by_backend]
         failed = sum(run.result() for run in runs)
         return Report(done=len(items) - failed, failed=failed, more=len(items) == BATCH)
 
-    async def _clean_backend(self, name: str, items: Sequence[CleanupItem]) -> int:
-        """Returns how many failed."""
+    async def _clean_backend(self, name: str, bucket: str | None, items: Sequence[CleanupItem]) -> int:
+        """`bucket`: that in which it was claimed; None where the backend was not configured then. Returns how many failed."""
         try:
-            failures = await self._delete_bytes(self._backends.get(name), items)
+            failures = await self._delete_bytes(partial(self._backend_in, name, bucket), items)
         except BackendError as error:
             failures = {item.item_id: str(error) for item in items}
             self._away[name] = next_try_ms(self._clock(), 0)
@@ -64,7 +70,14 @@ class CleanUp:
         await self._record_failures(items, failures)
         return len(failures)
 
-    async def _delete_bytes(self, backend: Backend, items: Sequence[CleanupItem]) -> dict[int, str]:
+    def _backend_in(self, name: str, bucket: str | None) -> Backend:
+        """For one call that begins at once: the client behind it may be exchanged at any await."""
+        backend = self._backends.get(name)
+        if backend.bucket != bucket:
+            raise BackendUnavailable(name, "was given another bucket meanwhile")
+        return backend
+
+    async def _delete_bytes(self, backend: Callable[[], Backend], items: Sequence[CleanupItem]) -> dict[int, str]:
         """Abort uploads first: a part that arrives after its upload's abort has nowhere to go. Returns failures by item."""
         failures: dict[int, str] = {}
         limit = asyncio.Semaphore(self._concurrency())
@@ -79,7 +92,7 @@ class CleanUp:
             async with limit:
                 try:
                     for upload_id in [item.backend_upload_id] if item.backend_upload_id else named.get(item.storage_key, []):
-                        await backend.abort_multipart(item.storage_key, upload_id)
+                        await backend().abort_multipart(item.storage_key, upload_id)
                 except BackendError as error:
                     failures[item.item_id] = str(error)
 
@@ -87,7 +100,7 @@ class CleanUp:
             for item in uploads:
                 if item.item_id not in failures:
                     group.create_task(abort(item))
-        refused = await backend.delete_many([item.storage_key for item in items if item.item_id not in failures])
+        refused = await backend().delete_many([item.storage_key for item in items if item.item_id not in failures])
         failures.update({item.item_id: refused[item.storage_key] for item in items if item.storage_key in refused})
         return failures
 
@@ -106,11 +119,11 @@ class CleanUp:
                 await self._metadata.retry_cleanup(item.item_id, why, next_try_ms(now, item.attempts))
 
 
-async def _upload_ids(backend: Backend, storage_keys: Set[str]) -> Mapping[str, list[str]]:
+async def _upload_ids(backend: Callable[[], Backend], storage_keys: Set[str]) -> Mapping[str, list[str]]:
     """Of those whose process died between asking the backend for an upload and recording its id: the storage key names it, too."""
     found: dict[str, list[str]] = {}
     if storage_keys:
-        async for upload in backend.list_multipart():
+        async for upload in backend().list_multipart():
             if upload.key in storage_keys:
                 found.setdefault(upload.key, []).append(upload.upload_id)
     return found

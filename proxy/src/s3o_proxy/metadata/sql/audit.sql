@@ -17,6 +17,10 @@ GROUP BY counter.backend
 -- Since when each backend is known.
 SELECT backends.name, backends.registered_ms FROM backends
 
+-- located --
+-- In which bucket each backend lies.
+SELECT backends.name, backends.bucket FROM backends
+
 -- counted_usage --
 -- What the counters should say: the sums over the rows they stand for.
 SELECT

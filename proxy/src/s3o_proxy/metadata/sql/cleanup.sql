@@ -25,11 +25,19 @@ WHERE cleanup_queue.item_id = ANY (ARRAY(
 RETURNING backend, storage_key, backend_upload_id, size_bytes, reason, due_ms
 
 -- claim_cleanup --
--- Take due rows that nobody else works on; a claim whose time is over counts as nobody's.
-WITH due AS MATERIALIZED (
+-- Take due rows that nobody else works on, none of backends that lie in another bucket than where they would be looked for; a claim whose time is over counts as nobody's.
+WITH elsewhere AS MATERIALIZED (
+    SELECT batch.name FROM {{batch(name text, bucket text)}}
+    WHERE batch.bucket <> coalesce(
+        (SELECT backends.bucket FROM backends WHERE backends.name = batch.name AND backends.bucket <> ''), batch.bucket
+    )
+),
+
+due AS MATERIALIZED (
     SELECT cleanup_queue.item_id FROM cleanup_queue
     WHERE cleanup_queue.due_ms <= :now_ms AND cleanup_queue.claimed_until_ms <= :now_ms
         AND {{strpos}}(:but_on, ',' || cleanup_queue.backend || ',') = 0
+        AND cleanup_queue.backend NOT IN (SELECT elsewhere.name FROM elsewhere)
     ORDER BY cleanup_queue.due_ms, cleanup_queue.item_id
     LIMIT :count
     {{skip_locked}}
