@@ -5,6 +5,7 @@ Workers are not among them: each that a process runs is a story of its own (`of_
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from s3o_proxy.domain.model import Conditions
 from s3o_proxy.domain.operation import Wish
 from s3o_proxy.operations.copied_body import NoBody
 from s3o_proxy.operations.move_object import move_copy
+from s3o_proxy.s3.errors import S3Error
 from s3o_proxy.s3.operation import (
     AbortMultipartUpload,
     CompleteMultipartUpload,
@@ -181,6 +183,16 @@ def _complete(conditions: Conditions = Conditions()) -> Act:
     return act
 
 
+async def _complete_or_abort(site: Site, facts: Facts) -> None:
+    """As SDKs do: what could not be completed is aborted, whatever has become of it."""
+    try:
+        await _complete()(site, facts)
+    except (DomainError, S3Error):
+        with contextlib.suppress(DomainError):
+            await _abort(site, facts)
+        raise
+
+
 async def _abort(site: Site, facts: Facts) -> None:
     await site.perform(AbortMultipartUpload(BUCKET, "film", upload_id=facts["upload_id"]))
 
@@ -306,6 +318,7 @@ TALES: tuple[Tale, ...] = (
         (PreconditionFailed, NoSuchUpload),
         takes_effect_after=lambda content: content is None,
     ),
+    Tale("complete, or abort", _complete_or_abort, {"film": OLD}, _an_upload_with_a_part, repeats=False),
     Tale("abort", _abort, prepare=_an_upload_with_a_part, pardons=(NoSuchUpload,)),
     Tale("ask for a drain", _ask_drain, prepare=_objects),
     Tale("drain", _operate, prepare=_asked("Drain", backend="first"), finish=_succeeded("first")),
