@@ -28,7 +28,7 @@ from s3o_proxy.domain.errors import (
 )
 from s3o_proxy.domain.model import Conditions, Description, Intent
 from s3o_proxy.metadata.port import Reserved
-from s3o_proxy.s3.operation import GetObject, ObjectWritten, PutObject
+from s3o_proxy.s3.operation import AbortMultipartUpload, CreateMultipartUpload, GetObject, ObjectWritten, PutObject, UploadCreated
 
 KEY = PutObject("photos", "a/b")
 DATA = b"twelve bytes"
@@ -288,3 +288,15 @@ async def test_a_client_that_was_exchanged_during_the_reservation_gets_no_bytes(
     stage.backends["first"].bucket = "first"
     assert stage.backends["first"].objects == {}
     assert await stage.read(GetObject("photos", "k")) == b"data"
+
+
+async def test_a_backend_that_left_the_configuration_since_it_was_ranked_is_not_asked_for_room(stage: Stage) -> None:
+    """In which bucket its bytes would go nobody could say, and a reservation without one would be granted wherever it lies."""
+    first = stage.backends.pop("first")
+    await stage.perform(PutObject("photos", "k"), b"data")
+    created = await stage.perform(CreateMultipartUpload("photos", "u"))
+    assert isinstance(created, UploadCreated)
+    assert created.upload.backend == "second"
+    assert (await stage.metadata.remains("first")).nothing
+    await stage.perform(AbortMultipartUpload("photos", "u", created.upload.upload_id))
+    stage.backends["first"] = first

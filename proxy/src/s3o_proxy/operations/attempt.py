@@ -51,7 +51,9 @@ def new_intent(context: Context, addressed: Addressed, backend: str, size_bytes:
 
 async def reserve(context: Context, intent: Intent, quota_bytes: int | None) -> Reserved:
     """For a whole object, or for the part that the intent names."""
-    bucket = bucket_of(context, intent.backend)
+    bucket = _bucket_of(context, intent.backend)
+    if not bucket and not intent.upload_id:
+        return Reserved(granted=False, fenced=True)  # Wherever the ledger has it: we could not write there.
     try:
         if intent.upload_id:
             answer = await finish(context.metadata.reserve_part(intent, quota_bytes))
@@ -62,7 +64,7 @@ async def reserve(context: Context, intent: Intent, quota_bytes: int | None) -> 
         if not isinstance(error, DomainError) or isinstance(error, OutcomeUnknown):
             await _cancel(context, intent)
         raise
-    if answer.granted and not intent.upload_id and bucket_of(context, intent.backend) != bucket:
+    if answer.granted and not intent.upload_id and _bucket_of(context, intent.backend) != bucket:
         # The backend's client was exchanged while we asked: the bytes would go to another bucket than the ledger granted.
         await _cancel(context, intent)
         return Reserved(granted=False, fenced=True)
@@ -71,8 +73,8 @@ async def reserve(context: Context, intent: Intent, quota_bytes: int | None) -> 
     return answer
 
 
-def bucket_of(context: Context, backend: str) -> str:
-    """Where this process would write bytes to a backend now; '' for one that is not configured any more, which will refuse them."""
+def _bucket_of(context: Context, backend: str) -> str:
+    """Where this process would write bytes to a backend now; '' for one that is not configured any more."""
     try:
         return context.backends.get(backend).bucket
     except BackendUnavailable:

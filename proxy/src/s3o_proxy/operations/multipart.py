@@ -24,7 +24,7 @@ from s3o_proxy.domain.errors import (
 from s3o_proxy.domain.model import Intent, Part, Upload
 from s3o_proxy.domain.placement import rank_for_upload
 from s3o_proxy.domain.storage_key import key_metadata, storage_key
-from s3o_proxy.operations.attempt import StartedBody, bucket_of, certainly_not_landed, now_or_later, require_there, reserve
+from s3o_proxy.operations.attempt import StartedBody, certainly_not_landed, now_or_later, require_there, reserve
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.finish import finish
 from s3o_proxy.operations.write import agreed_etag, ask_for_digests, blamed, digests_of
@@ -77,7 +77,7 @@ async def _create_on(context: Context, operation: CreateMultipartUpload, backend
         checksum_algorithm=operation.checksum_algorithm,
         checksum_type=operation.checksum_type,
     )
-    bucket = bucket_of(context, backend_name)
+    bucket = context.backends.get(backend_name).bucket
     asked = answered = False
     try:
         await finish(context.metadata.create_upload(upload, limit, bucket))
