@@ -33,6 +33,8 @@ from s3o_proxy.s3.operation import (
     UploadPart,
 )
 from s3o_proxy.telemetry.metrics import Metrics
+from s3o_proxy.workers.agree_on_buckets import PATIENCE_MS, AgreeOnBuckets
+from s3o_proxy.workers.check_backends import Check
 from s3o_proxy.workers.clean_up import CleanUp
 from s3o_proxy.workers.report import Report
 
@@ -207,3 +209,75 @@ async def test_what_is_not_found_in_the_old_bucket_is_not_said_to_be_gone(ledger
     assert await other.get("k") == b"data"
     with pytest.raises(NoSuchUpload):
         await other.put_part("k", upload_id)
+
+
+async def agree(process: Process) -> Report:
+    (worker,) = [worker for worker in process.proxy._driver._workers if isinstance(worker, AgreeOnBuckets)]
+    return await worker.run_once()
+
+
+async def agree_for_long(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long enough that no new configuration is on its way any more."""
+    await agree(process)
+    (worker,) = [worker for worker in process.proxy._driver._workers if isinstance(worker, AgreeOnBuckets)]
+    ticks = worker._ticks() + PATIENCE_MS
+    monkeypatch.setattr(worker, "_ticks", lambda: ticks)
+    await agree(process)
+
+
+async def test_a_name_that_a_process_gave_away_before_it_vanished_comes_back(
+    ledger: Metadata, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others never hear of its configuration: they would be refused until they start again."""
+    provider: dict[str, MemoryBackend] = {}
+    one, other = await begun(ledger, provider, n="old"), await begun(ledger, provider, n="new")
+    assert (await agree(one)).failed == 1
+    assert "the database has its bytes in the bucket new, the configuration that is served here names old" in caplog.text
+    await agree_for_long(one, monkeypatch)
+    with pytest.raises(NoBackendAccepts):
+        await one.put("k")
+    assert one.proxy.checks["n"].reason == "BucketElsewhere", "somebody who lives serves it there"
+    await other.proxy.end()
+    await agree_for_long(one, monkeypatch)
+    await one.put("k")
+    assert await agree(one) == Report()
+    assert one.proxy.checks == {}
+
+
+async def test_a_name_of_which_bytes_are_left_where_a_process_gave_it_stays_there(
+    ledger: Metadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider: dict[str, MemoryBackend] = {}
+    one, other = await begun(ledger, provider, n="old"), await begun(ledger, provider, n="new")
+    await other.put("k")
+    await other.proxy.end()
+    for _ in range(2):
+        await agree_for_long(one, monkeypatch)
+    assert one.proxy.checks["n"] == Check(
+        "BucketElsewhere",
+        "backend n still has 1 copies: its bytes lie in the bucket new, not in old; "
+        "give another bucket a name of its own, and drain this one",
+    )
+    third = await begun(ledger, provider, n="new")
+    assert await third.get("k") == b"data"
+
+
+async def test_when_the_one_who_said_where_a_backend_lies_ends_another_says_the_same(
+    ledger: Metadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider: dict[str, MemoryBackend] = {}
+    stale, one, other = [await begun(ledger, provider, n=bucket) for bucket in ("old", "new", "new")]
+    await other.proxy.end()
+    assert await agree(one) == Report(done=1)
+    await agree_for_long(stale, monkeypatch)
+    await one.put("k")
+
+
+async def test_a_name_that_was_forgotten_is_served_again(ledger: Metadata, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a process that died before it said where else it lies."""
+    process = await begun(ledger, {}, n="old")
+    await ledger.forget_backend("n")
+    with pytest.raises(NoBackendAccepts):
+        await process.put("k")
+    await agree_for_long(process, monkeypatch)
+    await process.put("k")

@@ -63,7 +63,8 @@ class LedgerModel:
         self.dead: list[Waiting] = []
         self.leases: dict[str, tuple[str, int]] = {}
         self.located: dict[str, str] = {}
-        """At which bucket of its provider a backend lies, where it was said."""
+        self.located_by: dict[str, str] = {}
+        """At which bucket of its provider a backend lies, where it was said; and who said so."""
         self._last_item = 0
 
     # --- objects ---------------------------------------------------------------------------------------------------------------------
@@ -85,18 +86,21 @@ class LedgerModel:
             page.entries[-1] if page.entries else "",
         )
 
-    def locate_backends(self, buckets: Mapping[str, str]) -> Mapping[str, str]:
-        for backend, bucket in buckets.items():
-            self.located.setdefault(backend, bucket)
+    def locate_backends(self, buckets: Mapping[str, str], owner: str = "") -> Mapping[str, str]:
+        self.located = {**buckets, **self.located}
+        self.located_by |= {backend: owner for backend, bucket in buckets.items() if self.located[backend] == bucket}
         return {backend: self.located[backend] for backend in buckets}
 
+    def vouched(self, now_ms: int) -> frozenset[str]:
+        return frozenset(backend for backend, owner in self.located_by.items() if self._lives(owner, now_ms))
+
     def forget_backend(self, backend: str) -> None:
-        kinds = [kind for name, _, kind in self.mentions() if name == backend]
         words = {"copies": "copy", "intents": "intent", "uploads": "upload", "cleanups": "cleanup", "dead": "dead"}
-        counts = {word: kinds.count(kind) for word, kind in words.items()}
-        if kinds:
+        if kinds := [kind for name, _, kind in self.mentions() if name == backend]:
+            counts = {word: kinds.count(kind) for word, kind in words.items()}
             raise BackendInUse(backend, counts)
         self.located.pop(backend, None)
+        self.located_by.pop(backend, None)
 
     def reserve_write(self, intent: Intent, quota_bytes: int | None, backend_bucket: str = "") -> Reserved:
         if backend_bucket not in ("", self.located.get(intent.backend, "")):

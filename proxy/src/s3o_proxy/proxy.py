@@ -30,6 +30,7 @@ from s3o_proxy.s3.body import Body
 from s3o_proxy.s3.operation import Operation, Result
 from s3o_proxy.telemetry.metrics import Metrics
 from s3o_proxy.workers.abort_stale_uploads import AbortStaleUploads
+from s3o_proxy.workers.agree_on_buckets import AgreeOnBuckets
 from s3o_proxy.workers.check_backends import Check, CheckBackends
 from s3o_proxy.workers.clean_up import CleanUp
 from s3o_proxy.workers.count_buckets import CountBuckets, ReadCounts
@@ -86,9 +87,10 @@ class Proxy:
         self.desk = Desk(self._means, new_id, self._wake_operate)
         self._counts: Mapping[str, BucketUsage] = {}
         self._check_backends = CheckBackends(backends, lambda: self.snapshot, now_ms)
+        self._agree = AgreeOnBuckets(metadata, backends, self.instance, self._locate_again, now_ms, ticks_ms)
         reap = ReapIntents(metadata, self._forsaken, self.instance, self._lease, now_ms, self._wake_cleanup)
         seeing: list[Worker] = [self._check_backends, ReadCounts(metadata, self._publish_counts)]
-        every_process: list[Worker] = [self._hold_lease, self._refresh_usage, reap, *seeing]
+        every_process: list[Worker] = [self._hold_lease, self._refresh_usage, reap, self._agree, *seeing]
         repair: list[Worker] = [
             CleanUp(metadata, backends, self.instance, now_ms, lambda: self.snapshot.config.cleanup.concurrency),
             AbortStaleUploads(self._means, lambda: self.snapshot.config.cleanup.multipart_stale_timeout_ms),
@@ -128,7 +130,7 @@ class Proxy:
 
     @property
     def checks(self) -> Mapping[str, Check]:
-        return self._check_backends.checks
+        return {**self._check_backends.checks, **self._agree.checks}
 
     def clock(self) -> int:
         return now_ms()
@@ -206,8 +208,13 @@ class Proxy:
         """In another bucket nothing of a backend would be found, and what is to be deleted would count as deleted: so a name may be used
         anew only where nothing is left of its bytes. From then on the ledger grants nothing to whoever still writes to the old bucket."""
         # Again, should somebody with another configuration, who begins just now, come between.
-        while (located := await self._metadata.locate_backends(buckets)) != buckets:
+        while (located := await self._metadata.locate_backends(buckets, self.instance)) != buckets:
             await self._forget_moved(located, buckets)
+
+    async def _locate_again(self, name: str) -> None:
+        """Raises ConfigError, MetadataError."""
+        async with self._adopting:
+            await self._locate({each: bucket for each, bucket in self._backends.buckets().items() if each == name})
 
     async def _forget_moved(self, located: Mapping[str, str], buckets: Mapping[str, str]) -> None:
         refused: list[str] = []
@@ -243,8 +250,9 @@ class Proxy:
         self._driver.wake(CleanUp.name)
 
     def wake_checks(self) -> None:
-        """There may be backends that were never tried."""
+        """There may be backends that were never tried, or that lie where this process looks by now."""
         self._driver.wake(CheckBackends.name)
+        self._driver.wake(AgreeOnBuckets.name)
 
     def _wake_operate(self) -> None:
         self._driver.wake(Operate.name)

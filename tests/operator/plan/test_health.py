@@ -45,6 +45,7 @@ def test_a_backend_that_was_used_is_reachable_and_takes_our_credentials() -> Non
     [
         ("CredentialsRefused", "True", "False", "True", "Degraded"),
         ("Refused", "True", "Unknown", "True", "Failed"),
+        ("BucketElsewhere", "True", "Unknown", "True", "Failed"),
         ("Unreachable", "False", "Unknown", "False", "Degraded"),
     ],
 )

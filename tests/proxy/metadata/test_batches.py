@@ -232,7 +232,8 @@ class Draw:
 
     def _locate(self) -> Member:
         buckets = {self._one(BACKENDS): self._one(PLACES[-2:])}
-        return Member("locate_backends", "locate", lambda at: at.ledger.locate_backends(buckets))
+        owner = self._one(OWNERS)
+        return Member("locate_backends", "locate", lambda at: at.ledger.locate_backends(buckets, owner))
 
     def _forget(self) -> Member:
         backend = self._one(BACKENDS)
@@ -305,6 +306,7 @@ async def left(at: Place) -> dict[str, Any]:
         "operations": await ledger.active_operations(),
         "fences": await ledger.fences(),
         "located": await ledger.located(),
+        "vouched": await ledger.vouched(NOW_MS),
         "counts": await ledger.bucket_usage(),
     }
 

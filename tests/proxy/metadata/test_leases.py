@@ -48,3 +48,16 @@ async def test_the_bucket_of_a_backend_is_the_first_that_was_said_until_it_is_fo
     assert await ledger.locate_backends({"west": "other", "east": "one"}) == {"east": "one", "west": "two"}
     await ledger.forget_backend("west")
     assert await ledger.locate_backends({"west": "other"}) == {"west": "other"}
+
+
+async def test_whoever_said_last_where_a_backend_lies_vouches_for_it_while_he_lives(ledger: Metadata) -> None:
+    for owner in ("one", "two"):
+        await ledger.acquire_lease(f"instance/{owner}", owner, NOW_MS, 100)
+    await ledger.locate_backends({"east": "b"}, "one")
+    await ledger.locate_backends({"west": "b"})
+    assert await ledger.vouched(NOW_MS) == {"east"}, "of the other nobody says who said so"
+    await ledger.locate_backends({"east": "other", "west": "b"}, "two")
+    await ledger.release_lease("instance/two", "two")
+    assert await ledger.vouched(NOW_MS) == {"east"}, "who would say otherwise does not vouch"
+    assert await ledger.vouched(NOW_MS + 100) == frozenset()
+    assert await ledger.located() == {"east": "b", "west": "b"}

@@ -28,6 +28,7 @@ MAY_SCAN = {
     "fences",  # as many rows as backends
     "registrations",  # as many rows as backends
     "located",  # as many rows as backends
+    "vouched",  # as many rows as backends
     "which_database",  # one row
     "list_operations",
     "active_operations",  # as many rows as somebody asked for by hand

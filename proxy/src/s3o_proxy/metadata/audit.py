@@ -54,6 +54,10 @@ def located() -> Steps[Mapping[str, str]]:
     return {row["name"]: row["bucket"] for row in (yield from ask("located"))}
 
 
+def vouched(now_ms: int) -> Steps[frozenset[str]]:
+    return frozenset(row["name"] for row in (yield from ask("vouched", now_ms=now_ms)))
+
+
 def which_database() -> Steps[str]:
     """Its id; nothing where somebody took it away, which is the id of no database."""
     rows = yield from ask("which_database")

@@ -30,9 +30,10 @@ class RegisterBackends:
 
 @frozen
 class LocateBackends:
-    """`buckets`: at the providers, by name of the backend."""
+    """`buckets`: at the providers, by name of the backend. `owner`: who says so."""
 
     buckets: tuple[tuple[str, str], ...]
+    owner: str
 
 
 @frozen
@@ -65,7 +66,7 @@ def locate_backends(members: Sequence[LocateBackends], _book: Book) -> Steps[lis
     """The first bucket that a name was served with is the one, until the name is forgotten."""
     located: list[Mapping[str, str] | DomainError] = []
     for m in members:
-        rows = yield from ask_each("locate_backends", [{"name": name, "bucket": bucket} for name, bucket in m.buckets])
+        rows = yield from ask_each("locate_backends", [{"name": name, "bucket": bucket} for name, bucket in m.buckets], owner=m.owner)
         located.append({row["name"]: row["bucket"] for row in rows})
     return located
 

@@ -318,11 +318,14 @@ class Ledger:
     async def register_backends(self, names: Sequence[str]) -> None:
         await self._lane.write(REGISTER_BACKENDS, RegisterBackends(tuple(names)))
 
-    async def locate_backends(self, buckets: Mapping[str, str]) -> Mapping[str, str]:
-        return await self._lane.write(LOCATE_BACKENDS, LocateBackends(tuple(sorted(buckets.items()))))
+    async def locate_backends(self, buckets: Mapping[str, str], owner: str = "") -> Mapping[str, str]:
+        return await self._lane.write(LOCATE_BACKENDS, LocateBackends(tuple(sorted(buckets.items())), owner))
 
     async def located(self) -> Mapping[str, str]:
         return await self._engine.read(audit.located())
+
+    async def vouched(self, now_ms: int) -> frozenset[str]:
+        return await self._engine.read(audit.vouched(now_ms))
 
     async def registrations(self) -> Mapping[str, int]:
         return await self._engine.read(audit.registrations())

@@ -274,12 +274,17 @@ class Metadata(Protocol):
         """Make the counters of these backends exist. Idempotent; before the first reservation on them."""
         ...
 
-    async def locate_backends(self, buckets: Mapping[str, str]) -> Mapping[str, str]:
-        """At which bucket of its provider the bytes of each backend lie: what was said of its name first, until the name is forgotten."""
+    async def locate_backends(self, buckets: Mapping[str, str], owner: str = "") -> Mapping[str, str]:
+        """At which bucket of its provider the bytes of each backend lie: what was said of its name first, until the name is forgotten.
+        `owner` is noted with those that lie where he says."""
         ...
 
     async def located(self) -> Mapping[str, str]:
         """Of every backend that is known, the bucket where its bytes lie; '' where nobody said so yet."""
+        ...
+
+    async def vouched(self, now_ms: int) -> frozenset[str]:
+        """The backends of which the one who said last where they lie lives (while the lease `instance/<owner>` lasts)."""
         ...
 
     async def registrations(self) -> Mapping[str, int]:

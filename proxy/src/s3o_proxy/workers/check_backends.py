@@ -26,7 +26,8 @@ _NOT_OF_CREDENTIALS = frozenset({"RequestTimeTooSkewed"})
 
 @frozen
 class Check:
-    """`reason`: empty when the backend can be used; CredentialsRefused, BucketNotFound, Refused (whatever else it says), Unreachable."""
+    """`reason`: empty when the backend can be used; CredentialsRefused, BucketNotFound, Refused (whatever else it says), Unreachable; or
+    BucketElsewhere (`agree_on_buckets`)."""
 
     reason: str = ""
     message: str = ""

@@ -21,6 +21,11 @@ SELECT backends.name, backends.registered_ms FROM backends
 -- In which bucket each backend lies.
 SELECT backends.name, backends.bucket FROM backends
 
+-- vouched --
+-- The backends of which somebody who lives said in which bucket they lie.
+SELECT backends.name FROM backends
+WHERE EXISTS (SELECT 1 FROM leases WHERE leases.name = 'instance/' || backends.located_by AND leases.expires_ms > :now_ms)
+
 -- counted_usage --
 -- What the counters should say: the sums over the rows they stand for.
 SELECT

@@ -24,10 +24,12 @@ SELECT batch.name, {{now_ms}} FROM {{batch(name text)}} WHERE true
 ON CONFLICT (name) DO NOTHING
 
 -- locate_backends --
--- Note the buckets of backends that have none yet, and say which each has.
-INSERT INTO backends (name, bucket, registered_ms)
-SELECT batch.name, batch.bucket, {{now_ms}} FROM {{batch(name text, bucket text)}} WHERE true ORDER BY batch.name
-ON CONFLICT (name) DO UPDATE SET bucket = CASE WHEN backends.bucket = '' THEN excluded.bucket ELSE backends.bucket END
+-- Note the buckets of backends that have none yet, and who says so of those that have this one; say which each has.
+INSERT INTO backends (name, bucket, located_by, registered_ms)
+SELECT batch.name, batch.bucket, :owner, {{now_ms}} FROM {{batch(name text, bucket text)}} WHERE true ORDER BY batch.name
+ON CONFLICT (name) DO UPDATE SET
+    bucket = CASE WHEN backends.bucket = '' THEN excluded.bucket ELSE backends.bucket END,
+    located_by = CASE WHEN backends.bucket IN ('', excluded.bucket) THEN excluded.located_by ELSE backends.located_by END
 RETURNING name, bucket
 
 -- held_bytes --
