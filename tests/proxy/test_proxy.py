@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from tests.support.seaweedfs import SeaweedFS
 from tests.support.stories import BytesBody, backend_config
 
 from s3o_crds.compiled import BackendConfig, BucketConfig, DatabaseConfig, FleetConfig
+from s3o_proxy.backends.client import new_session
 from s3o_proxy.backends.memory import MemoryBackend
+from s3o_proxy.backends.port import Backend
 from s3o_proxy.backends.registry import Backends
+from s3o_proxy.backends.wire.backend import open_backend
 from s3o_proxy.config.errors import ConfigError
 from s3o_proxy.config.snapshot import Credential, Loaded, Snapshot, take_snapshot
 from s3o_proxy.config.watch import LiveConfig
@@ -20,6 +25,7 @@ from s3o_proxy.metadata.open import open_ledger
 from s3o_proxy.metadata.port import Metadata
 from s3o_proxy.proxy import Proxy
 from s3o_proxy.s3.operation import (
+    AbortMultipartUpload,
     CompleteMultipartUpload,
     CreateMultipartUpload,
     DeleteObject,
@@ -44,8 +50,11 @@ _METRICS = Metrics("test_proxy")
 
 def generation(**buckets: str) -> Snapshot:
     """With these backends in these buckets."""
-    backends = tuple(backend_config(name, bucket=bucket, order=order) for order, (name, bucket) in enumerate(buckets.items()))
-    return take_snapshot(FleetConfig(name="main", backends=backends, buckets=(BucketConfig(name=BUCKET),)), {})
+    return serving(*(backend_config(name, bucket=bucket, order=order) for order, (name, bucket) in enumerate(buckets.items())))
+
+
+def serving(*backends: BackendConfig, secrets: Mapping[str, str] | None = None) -> Snapshot:
+    return take_snapshot(FleetConfig(name="main", backends=backends, buckets=(BucketConfig(name=BUCKET),)), secrets or {})
 
 
 class Given:
@@ -71,9 +80,10 @@ class Process:
         self.opening.set()
         self._provider = provider
         self._live = LiveConfig(Given(served), _METRICS)
-        self.proxy = Proxy(self._live, ledger, Backends(lambda _: None, self._open), _METRICS)
+        self.backends = Backends(lambda _: None, self._open)
+        self.proxy = Proxy(self._live, ledger, self.backends, _METRICS)
 
-    async def _open(self, config: BackendConfig, _secrets: Mapping[str, str]) -> MemoryBackend:
+    async def _open(self, config: BackendConfig, _secrets: Mapping[str, str]) -> Backend:
         self.waits.set()
         await self.opening.wait()
         if config.bucket == "broken":
@@ -113,6 +123,13 @@ class Process:
         assert answer.body is not None
         async with answer.body as pieces:
             return b"".join([piece async for piece in pieces])
+
+
+class RealProcess(Process):
+    """Its backends are S3 servers."""
+
+    async def _open(self, config: BackendConfig, secrets: Mapping[str, str]) -> Backend:
+        return await open_backend(config, secrets, new_session())
 
 
 @pytest.fixture
@@ -191,6 +208,29 @@ async def test_a_process_that_still_serves_the_old_bucket_deletes_nothing_of_the
     assert len(provider["new"].objects) == 1
     assert await other.clean_up() == Report(done=1)
     assert provider["new"].objects == {}
+
+
+async def test_nor_on_real_servers_where_the_deletion_of_nothing_is_a_success(ledger: Metadata, seaweedfs: SeaweedFS) -> None:
+    old, new = seaweedfs.endpoint(), seaweedfs.endpoint()
+    before, after = serving(old.config("n"), secrets=old.secrets), serving(new.config("n"), secrets=new.secrets)
+    one, other = RealProcess(ledger, {}, before), RealProcess(ledger, {}, before)
+    async with AsyncExitStack() as stack:
+        for process in (one, other):
+            stack.push_async_callback(process.backends.close)
+            await process.proxy.begin()
+        await other.adopt(after)
+        await other.put("k")
+        upload_id = await other.create_upload("u")
+        await other.put_part("u", upload_id)
+        with pytest.raises(BackendUnavailable, match="lie in"):
+            await one.put_part("u", upload_id)
+        for ended in (DeleteObject(BUCKET, "k"), AbortMultipartUpload(BUCKET, "u", upload_id)):
+            await one.perform(ended)
+        there = other.backends.get("n")
+        for process, left in ((one, 1), (other, 0)):
+            await process.clean_up()
+            assert len([found async for found in there.list()]) == len([found async for found in there.list_multipart()]) == left
+        assert (await ledger.remains("n")).nothing
 
 
 async def test_what_is_not_found_in_the_old_bucket_is_not_said_to_be_gone(ledger: Metadata) -> None:

@@ -136,6 +136,24 @@ async def test_a_source_that_fails_is_not_asked_again_for_another_target(stage: 
     assert (moved.outcome, "no connection" in moved.error) == ("unreachable", True)
 
 
+@pytest.mark.parametrize("shares_account", [False, True])
+async def test_a_source_that_is_looked_for_in_another_bucket_is_not_called_gone(stage: Stage, shares_account: bool) -> None:
+    """By a process that has not heard yet that its name was given that bucket, or was before."""
+    found = await stored(stage)
+    right, wrong = stage.backends["first"], MemoryBackend("first")
+    wrong.bucket = "another"
+    if shares_account:
+        wrong.share_account(stage.backends["second"])
+    stage.backends["first"] = wrong
+    moved = await move(stage, found)
+    there = "backend first: was asked in the bucket another; its bytes lie in first"
+    assert moved == Moved("unreachable", "second", there)
+    stage.backends["first"] = right
+    right.objects.pop(found.copies[0].storage_key)
+    assert (await move(stage, found)).outcome == "gone"
+    await stage.metadata.delete_object("photos", KEY, stage.now_ms)
+
+
 async def test_within_one_account_the_provider_copies(stage: Stage) -> None:
     stage.backends["first"].share_account(stage.backends["second"])
     found = await stored(stage)

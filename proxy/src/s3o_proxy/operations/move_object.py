@@ -26,7 +26,7 @@ from s3o_proxy.domain.model import Copy, Intent, StoredObject
 from s3o_proxy.domain.moving import MAX_SINGLE_PUT_BYTES, Moved, Outcome
 from s3o_proxy.domain.placement import MIN_PART_BYTES, Candidate
 from s3o_proxy.domain.storage_key import key_metadata
-from s3o_proxy.operations.attempt import StartedBody, attempt, new_intent, reserve
+from s3o_proxy.operations.attempt import StartedBody, attempt, new_intent, require_there, reserve
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.copied_body import CopiedBody
 from s3o_proxy.operations.finish import finish
@@ -51,7 +51,7 @@ async def move_copy(
         try:
             moved = await _transfer_and_commit(context, found, source, intent, transfer)
         except (BackendError, NoCopyReadable) as error:
-            failed = Moved(_outcome(error), candidate.name, str(error))
+            failed = await _failure(context, found, candidate.name, error)
             if isinstance(error, NoCopyReadable) or error.backend == source.backend != candidate.name:
                 break  # It cannot be read: another target would not help.
             continue
@@ -166,6 +166,17 @@ async def _require_size(target: Backend, intent: Intent) -> None:
 def _read_first(found: StoredObject, source: Copy) -> StoredObject:
     """Any copy holds the bytes; the one that moves is asked first, so that what it costs falls where the plan said."""
     return replace(found, copies=(source, *(copy for copy in found.copies if copy != source)))
+
+
+async def _failure(context: Context, found: StoredObject, target: str, error: BackendError | NoCopyReadable) -> Moved:
+    outcome = _outcome(error)
+    if outcome == "gone":
+        try:
+            for copy in found.copies:
+                await require_there(context, copy.backend, context.backends.get(copy.backend).bucket)
+        except BackendUnavailable as elsewhere:
+            return Moved("unreachable", target, str(elsewhere))
+    return Moved(outcome, target, str(error))
 
 
 def _outcome(error: BackendError | NoCopyReadable) -> Outcome:
