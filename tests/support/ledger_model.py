@@ -26,7 +26,6 @@ from s3o_proxy.domain.model import (
     Copy,
     Intent,
     ListedObject,
-    ListedUpload,
     ListPage,
     ListQuery,
     NewObject,
@@ -224,20 +223,10 @@ class LedgerModel:
 
     def list_uploads(self, bucket: str, prefix: str, delimiter: str, after_key: str, after_upload_id: str, limit: int) -> UploadsPage:
         uploads = [one for one in self.uploads.values() if one.bucket == bucket and one.backend_upload_id]
-        entries = expected_uploads(uploads, ListQuery(bucket, prefix, delimiter, after_key, 10**6), after_upload_id)
-        page = entries[: max(limit, 0)]
-        return UploadsPage(
-            tuple(
-                ListedUpload(one.key, one.upload_id, one.initiated_ms, one.checksum_algorithm, one.checksum_type)
-                for one in page
-                if isinstance(one, Upload)
-            ),
-            tuple(one for one in page if isinstance(one, str)),
-            len(entries) > limit > 0,
-        )
+        return expected_uploads(uploads, ListQuery(bucket, prefix, delimiter, after_key, 10**6), after_upload_id, limit)
 
     def stale_uploads(self, before_ms: int, now_ms: int, limit: int) -> Sequence[Upload]:
-        stale = [one for one in self.uploads.values() if one.initiated_ms < before_ms and not self._is_being_completed(one, now_ms)]
+        stale = [one for one in self.uploads.values() if self._touched_ms(one) < before_ms and not self._is_being_completed(one, now_ms)]
         return tuple(sorted(stale, key=lambda one: (one.initiated_ms, one.upload_id))[:limit])
 
     # --- workers ---------------------------------------------------------------------------------------------------------------------
@@ -367,6 +356,11 @@ class LedgerModel:
         self._last_item += 1
         item = CleanupItem(self._last_item, backend, storage_key, backend_upload_id, size_bytes, reason, 0)
         self.queue.append(Waiting(item, due_ms))
+
+    def _touched_ms(self, upload: Upload) -> int:
+        parts = [part.modified_ms for part, _ in self.parts[upload.upload_id].values()]
+        sending = [intent.created_ms for intent in self.intents.values() if intent.upload_id == upload.upload_id]
+        return max(upload.initiated_ms, *parts, *sending, 0)
 
     def _take_intent(self, write_id: str, *, of_a_part: bool = False) -> Intent | None:
         found = self.intents.get(write_id)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
-from s3o_proxy.domain.model import ListQuery, Upload
+from s3o_proxy.domain.model import ListedUpload, ListQuery, Upload, UploadsPage
 
 # Letters at the edges of the encoding, wildcards of LIKE, and delimiters often enough that groups arise.
 LETTERS = st.sampled_from("//aab-%_\\é\ud7ff\ue000\uffff\U00010000\U0010ffff\x01")
@@ -35,8 +35,8 @@ def expected(keys: Iterable[str], query: ListQuery) -> Page:
     return Page(entries[: query.limit], len(entries) > query.limit > 0)
 
 
-def expected_uploads(uploads: Iterable[Upload], query: ListQuery, after_upload_id: str) -> list[str | Upload]:
-    """Behind `query.after`, or behind that key's upload `after_upload_id`, without a limit: uploads, and the groups they fall into."""
+def expected_uploads(uploads: Iterable[Upload], query: ListQuery, after_upload_id: str, limit: int) -> UploadsPage:
+    """Behind `query.after`, or behind that key's upload `after_upload_id`. The limit is not that of `query`, which groups without one."""
     entries: list[str | Upload] = []
     for upload in sorted(uploads, key=lambda one: (one.key.encode(), one.upload_id)):
         behind = (upload.key, upload.upload_id) > (query.after, after_upload_id) if after_upload_id else upload.key > query.after
@@ -49,7 +49,13 @@ def expected_uploads(uploads: Iterable[Upload], query: ListQuery, after_upload_i
             entries.append(upload)
         elif group not in entries and (after_upload_id or group != query.after):
             entries.append(group)
-    return entries
+    page = entries[: max(limit, 0)]
+    uploads = [one for one in page if isinstance(one, Upload)]
+    return UploadsPage(
+        tuple(ListedUpload(one.key, one.upload_id, one.initiated_ms, one.checksum_algorithm, one.checksum_type) for one in uploads),
+        tuple(one for one in page if isinstance(one, str)),
+        len(entries) > limit > 0,
+    )
 
 
 def is_group(entry: str, query: ListQuery) -> bool:

@@ -151,7 +151,9 @@ class Ledgers(RuleBasedStateMachine):
     def commit_part(self, pick: int) -> None:
         if self.part_intents:
             intent = self.part_intents[pick % len(self.part_intents)]
-            self.ask("commit_part", intent.write_id, a_part(intent.part_number, size_bytes=intent.size_bytes, etag=intent.write_id))
+            modified_ms = NOW_MS + intent.size_bytes % 7
+            part = a_part(intent.part_number, size_bytes=intent.size_bytes, etag=intent.write_id, modified_ms=modified_ms)
+            self.ask("commit_part", intent.write_id, part)
 
     @rule(pick=picks, certainly=st.booleans())
     def release_part(self, pick: int, certainly: bool) -> None:

@@ -288,6 +288,18 @@ async def test_complete_and_abort_at_once_have_one_outcome(two_ledgers: tuple[Me
     assert (usage.objects, usage.orphan_bytes, usage.reserved_bytes) == (completed, (10 - completed) * 100, 0)
 
 
+@pytest.mark.parametrize("landed", [True, False])
+async def test_an_upload_to_which_a_part_is_sent_is_not_stale(ledger: Metadata, landed: bool) -> None:
+    await ledger.create_upload(an_upload("u1", initiated_ms=NOW_MS - MINUTE_MS), None)
+    await ledger.open_upload("u1", "theirs")
+    intent = a_part_intent("p1", an_upload("u1"), 1)
+    await ledger.reserve_part(intent, None)
+    if landed:
+        await ledger.commit_part(intent.write_id, a_part(1, modified_ms=NOW_MS))
+    assert not await ledger.stale_uploads(NOW_MS, NOW_MS, 10)
+    assert len(await ledger.stale_uploads(NOW_MS + 1, NOW_MS, 10)) == 1
+
+
 async def test_stale_uploads_are_the_old_ones_nobody_is_completing(ledger: Metadata) -> None:
     await ledger.acquire_lease(f"instance/{OWNER}", OWNER, NOW_MS, MINUTE_MS)
     for number, age in enumerate([50, 40, 30, 20, 10]):

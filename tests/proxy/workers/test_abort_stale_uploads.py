@@ -28,6 +28,18 @@ async def test_only_what_is_older_than_the_limit_goes(stage: Stage) -> None:
     assert (await worker.run_once()).done == 1
 
 
+async def test_an_upload_that_grows_for_days_goes_only_when_nothing_was_sent_for_so_long(stage: Stage) -> None:
+    worker = AbortStaleUploads(stage.means, lambda: DAY_MS)
+    upload_id = await create(stage)
+    for number in range(1, 4):
+        stage.now_ms += DAY_MS - 1
+        assert (await worker.run_once()).done == 0
+        await stage.hold_lease()
+        await send(stage, upload_id, number, SMALL)
+    stage.now_ms += DAY_MS + 1
+    assert (await worker.run_once()).done == 1
+
+
 async def test_one_whose_complete_was_given_up_is_left_to_the_backend_for_as_long_as_that_may_take(stage: Stage) -> None:
     """By the longest time-out of any backend that is configured."""
     slow = stage.config.backends[1].model_copy(update={"request_timeout_ms": 2 * USUAL_REQUEST_TIMEOUT_MS})

@@ -162,7 +162,8 @@ class Metadata(Protocol):
     ) -> UploadsPage: ...
 
     async def stale_uploads(self, before_ms: int, now_ms: int, limit: int) -> Sequence[Upload]:
-        """Uploads initiated before `before_ms`, except those that a live owner is completing now."""
+        """Uploads that were created before `before_ms` and to which no part was sent since, except those that a live owner is completing
+        now."""
         ...
 
     # --- workers -----------------------------------------------------------------------------------------------

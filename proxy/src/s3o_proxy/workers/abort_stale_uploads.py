@@ -1,4 +1,4 @@
-"""Aborts multipart uploads that nobody completed for `spec.cleanup.multipartStaleTimeout`: their parts hold quota for nothing."""
+"""Aborts multipart uploads that nobody touched for `spec.cleanup.multipartStaleTimeout`: their parts hold quota for nothing."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ LEFT JOIN leases ON leases.name = 'instance/' || uploads.owner
 WHERE uploads.upload_id {{among(upload_id text)}}
 
 -- stale_uploads --
--- The oldest uploads, except those that somebody who lives is completing.
+-- The oldest uploads to which no part came since, except those that somebody who lives is completing.
 SELECT
     uploads.upload_id, uploads.bucket, uploads.key, uploads.write_id, uploads.backend, uploads.storage_key, uploads.backend_upload_id,
     uploads.initiated_ms, uploads.headers, uploads.user_metadata, uploads.checksum_algorithm, uploads.checksum_type, uploads.state
@@ -45,6 +45,10 @@ WHERE uploads.initiated_ms < :before_ms AND NOT (
     uploads.state = 'completing' AND EXISTS (
         SELECT 1 FROM leases WHERE leases.name = 'instance/' || uploads.owner AND leases.expires_ms > :now_ms
     )
+)
+AND NOT EXISTS (SELECT 1 FROM parts WHERE parts.upload_id = uploads.upload_id AND parts.modified_ms >= :before_ms)
+AND NOT EXISTS (
+    SELECT 1 FROM intents WHERE intents.upload_id <> '' AND intents.upload_id = uploads.upload_id AND intents.created_ms >= :before_ms
 )
 ORDER BY uploads.initiated_ms, uploads.upload_id
 LIMIT :count
