@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.support.stories import BytesBody, Stage, backend_config, open_stage
 
+from s3o_proxy.config.snapshot import take_snapshot
 from s3o_proxy.domain.cleanup import SETTLE_MS
 from s3o_proxy.domain.errors import (
     BackendUnavailable,
@@ -22,6 +24,7 @@ from s3o_proxy.domain.errors import (
 )
 from s3o_proxy.domain.model import Upload
 from s3o_proxy.domain.placement import MIN_PART_BYTES
+from s3o_proxy.operations.dispatch import perform
 from s3o_proxy.s3.errors import S3Error
 from s3o_proxy.s3.operation import (
     AbortMultipartUpload,
@@ -70,6 +73,15 @@ async def two_parts(stage: Stage) -> tuple[str, list[tuple[int, str]]]:
 
 def md5(data: bytes) -> bytes:
     return hashlib.md5(data, usedforsecurity=False).digest()
+
+
+async def test_a_part_for_a_backend_that_its_request_does_not_know_yet_is_refused(stage: Stage) -> None:
+    """It came with a new configuration while the request was under way: the client is there, its quota is not known (I3)."""
+    upload_id = await create(stage)
+    before = replace(stage.context(BytesBody(SMALL)), snapshot=take_snapshot(stage.config.model_copy(update={"backends": ()}), {}))
+    with pytest.raises(BackendUnavailable, match="not configured"):
+        await perform(before, UploadPart("photos", "k", upload_id, 1))
+    assert (await stage.metadata.queue_depths())["intents"] == 0
 
 
 async def test_parts_become_one_object_without_moving_a_byte(stage: Stage) -> None:

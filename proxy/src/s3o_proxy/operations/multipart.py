@@ -143,8 +143,11 @@ async def store_part(context: Context, upload: Upload, part_number: int, body: B
 
 
 async def _reserve_part(context: Context, intent: Intent) -> None:
-    quota_bytes = next((each.quota_bytes for each in context.candidates() if each.name == intent.backend), None)
-    answer = await reserve(context, intent, quota_bytes)
+    config = context.snapshot.backend(intent.backend)
+    if config is None:
+        # Of a backend that came while this request was under way the quota is not known: None would be a quota without limit (I3).
+        raise BackendUnavailable(intent.backend, "is not configured")
+    answer = await reserve(context, intent, config.quota_bytes)
     if not answer.granted:
         raise QuotaExceeded(intent.size_bytes, answer.free_bytes)
 
