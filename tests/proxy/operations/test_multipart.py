@@ -24,7 +24,7 @@ from s3o_proxy.domain.errors import (
 )
 from s3o_proxy.domain.model import Upload
 from s3o_proxy.domain.placement import MIN_PART_BYTES
-from s3o_proxy.operations.dispatch import perform
+from s3o_proxy.operations.multipart import upload_part
 from s3o_proxy.s3.errors import S3Error
 from s3o_proxy.s3.operation import (
     AbortMultipartUpload,
@@ -80,8 +80,9 @@ async def test_a_part_for_a_backend_that_its_request_does_not_know_yet_is_refuse
     upload_id = await create(stage)
     before = replace(stage.context(BytesBody(SMALL)), snapshot=take_snapshot(stage.config.model_copy(update={"backends": ()}), {}))
     with pytest.raises(BackendUnavailable, match="not configured"):
-        await perform(before, UploadPart("photos", "k", upload_id, 1))
+        await upload_part(before, UploadPart("photos", "k", upload_id, 1))
     assert (await stage.metadata.queue_depths())["intents"] == 0
+    await stage.perform(AbortMultipartUpload("photos", "k", upload_id))
 
 
 async def test_parts_become_one_object_without_moving_a_byte(stage: Stage) -> None:
