@@ -20,7 +20,7 @@ from s3o_proxy.backends.wire.backend import open_backend
 from s3o_proxy.config.errors import ConfigError
 from s3o_proxy.config.snapshot import Credential, Loaded, Snapshot, take_snapshot
 from s3o_proxy.config.watch import LiveConfig
-from s3o_proxy.domain.errors import BackendUnavailable, NoBackendAccepts, NoSuchUpload
+from s3o_proxy.domain.errors import AllBackendsFailed, BackendUnavailable, NoSuchUpload
 from s3o_proxy.metadata.open import open_ledger
 from s3o_proxy.metadata.port import Metadata
 from s3o_proxy.proxy import Proxy
@@ -149,9 +149,9 @@ async def test_a_process_that_still_serves_the_old_bucket_writes_nothing_there(l
     provider: dict[str, MemoryBackend] = {}
     one, other = await begun(ledger, provider, n="old"), await begun(ledger, provider, n="old")
     await other.adopt(generation(n="new"))
-    with pytest.raises(NoBackendAccepts):
+    with pytest.raises(AllBackendsFailed, match="this process looks in"):
         await one.put("k")
-    with pytest.raises(NoBackendAccepts):
+    with pytest.raises(AllBackendsFailed, match="this process looks in"):
         await one.create_upload("k")
     await other.put("k")
     await one.adopt(generation(n="new"))
@@ -168,7 +168,7 @@ async def test_while_the_clients_of_a_new_bucket_are_opened_nothing_is_written_t
     async with asyncio.TaskGroup() as group:
         group.create_task(process.adopt(generation(n="new")))
         await process.waits.wait()
-        with pytest.raises(NoBackendAccepts):
+        with pytest.raises(AllBackendsFailed, match="this process looks in"):
             await process.put("k")
         process.opening.set()
     await process.put("k")
@@ -274,7 +274,7 @@ async def test_a_name_that_a_process_gave_away_before_it_vanished_comes_back(
     assert (await agree(one)).failed == 1
     assert "the database has its bytes in the bucket new, the configuration that is served here names old" in caplog.text
     await agree_for_long(one, monkeypatch)
-    with pytest.raises(NoBackendAccepts):
+    with pytest.raises(AllBackendsFailed, match="this process looks in"):
         await one.put("k")
     assert one.proxy.checks["n"].reason == "BucketElsewhere", "somebody who lives serves it there"
     await other.proxy.end()
@@ -317,7 +317,7 @@ async def test_a_name_that_was_forgotten_is_served_again(ledger: Metadata, monke
     """By a process that died before it said where else it lies."""
     process = await begun(ledger, {}, n="old")
     await ledger.forget_backend("n")
-    with pytest.raises(NoBackendAccepts):
+    with pytest.raises(AllBackendsFailed, match="this process looks in"):
         await process.put("k")
     await agree_for_long(process, monkeypatch)
     await process.put("k")

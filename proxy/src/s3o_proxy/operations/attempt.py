@@ -6,7 +6,7 @@ early, a row still does (I2): not even a process that stood still until its inte
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -86,6 +86,19 @@ async def require_there(context: Context, backend: str, bucket: str) -> None:
     lies_in = (await context.metadata.located()).get(backend) or bucket
     if lies_in != bucket:
         raise BackendUnavailable(backend, f"was asked in the bucket {bucket}; its bytes lie in {lies_in}")
+
+
+async def looked_for_elsewhere(context: Context, backends: Sequence[str]) -> dict[str, str]:
+    """Of backends that refused as if they were fenced: those of which it is this process that looks in another bucket than the ledger has,
+    or in none; and how. Until it has read the configuration that others have: the client may ask again."""
+    located = await context.metadata.located() if backends else {}
+    buckets = {name: _bucket_of(context, name) for name in backends}
+    lies_in = {name: located.get(name) or "none" for name in backends}
+    return {
+        name: f"its bytes lie in the bucket {lies_in[name]}, this process looks in {bucket or 'none'}"
+        for name, bucket in buckets.items()
+        if bucket != lies_in[name]
+    }
 
 
 async def _cancel(context: Context, intent: Intent) -> None:

@@ -24,7 +24,7 @@ from s3o_proxy.domain.errors import (
 from s3o_proxy.domain.model import Intent, Part, Upload
 from s3o_proxy.domain.placement import rank_for_upload
 from s3o_proxy.domain.storage_key import key_metadata, storage_key
-from s3o_proxy.operations.attempt import StartedBody, certainly_not_landed, now_or_later, require_there, reserve
+from s3o_proxy.operations.attempt import StartedBody, certainly_not_landed, looked_for_elsewhere, now_or_later, require_there, reserve
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.finish import finish
 from s3o_proxy.operations.write import agreed_etag, ask_for_digests, blamed, digests_of
@@ -50,13 +50,15 @@ async def create_multipart_upload(context: Context, operation: CreateMultipartUp
     if not ranked:
         raise QuotaExceeded(1, 0)
     failures: dict[str, str] = {}
+    fenced: list[str] = []
     for candidate in ranked:
         try:
             return UploadCreated(await _create_on(context, operation, candidate.name, limit))
         except BackendFenced:
-            continue
+            fenced.append(candidate.name)
         except BackendError as error:
             failures[candidate.name] = str(error)
+    failures |= await looked_for_elsewhere(context, fenced)
     if not failures:
         raise NoBackendAccepts(tuple(candidate.name for candidate in ranked))
     raise AllBackendsFailed(failures)

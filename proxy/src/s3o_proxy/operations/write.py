@@ -24,7 +24,7 @@ from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import Conditions, Description, Digests, Intent, NewObject
 from s3o_proxy.domain.placement import Candidate, rank
 from s3o_proxy.domain.storage_key import key_metadata
-from s3o_proxy.operations.attempt import StartedBody, attempt, new_intent, reserve
+from s3o_proxy.operations.attempt import StartedBody, attempt, looked_for_elsewhere, new_intent, reserve
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.finish import finish
 from s3o_proxy.s3.body import Body
@@ -50,11 +50,15 @@ async def write_object(context: Context, draft: Draft, body: Body) -> ObjectWrit
     ask_for_digests(body, known_traits(context, ranked))
     failures: dict[str, str] = {}
     full: list[int] = []
+    fenced: list[str] = []
     for candidate in ranked:
         intent = new_intent(context, draft, candidate.name, body.size_bytes, "PutObject")
         answer = await reserve(context, intent, candidate.quota_bytes)
+        if answer.fenced:
+            fenced.append(candidate.name)
+            continue
         if not answer.granted:
-            full += [] if answer.fenced else [answer.free_bytes]
+            full.append(answer.free_bytes)
             continue
         try:
             return await _upload_and_commit(context, draft, intent, source)
@@ -62,6 +66,7 @@ async def write_object(context: Context, draft: Draft, body: Body) -> ObjectWrit
             if source.started:
                 raise  # The client's bytes are spent; only the client can send them again.
             failures[candidate.name] = str(error)
+    failures |= await looked_for_elsewhere(context, fenced)
     if failures:
         raise AllBackendsFailed(failures)
     if not full:
