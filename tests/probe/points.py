@@ -22,6 +22,7 @@ from tests.probe.trial import Blow, Intruder, Told, Trial, look
 from tests.probe.world import World, two_shelves
 
 from s3o_proxy import proxy
+from s3o_proxy.metadata.ledger import Ledger
 
 Record = Callable[[str, object], None]
 
@@ -119,7 +120,15 @@ def that_differ(outside: Sequence[tuple[int, int]], *, between: bool = False) ->
 
 @contextmanager
 def clocks_of(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    ask = Ledger.now_ms
+
+    async def told(ledger: Ledger) -> int:
+        """The database is asked, and may be away; what its clock shows is moved here."""
+        await ask(ledger)
+        return world.now_ms
+
     with monkeypatch.context() as patch:
-        patch.setattr(proxy, "now_ms", lambda: world.now_ms)
+        patch.setattr(proxy, "wall_ms", lambda: world.now_ms)
+        patch.setattr(Ledger, "now_ms", told)
         patch.setattr(proxy, "ticks_ms", lambda: world.ticks_ms)
         yield

@@ -17,6 +17,7 @@ from s3o_proxy.config.snapshot import take_snapshot
 from s3o_proxy.domain.errors import BackendUnavailable
 from s3o_proxy.domain.forsaken import Forsaken
 from s3o_proxy.domain.lease import LEASE_MS, OwnLease
+from s3o_proxy.domain.ledger_clock import LedgerClock
 from s3o_proxy.domain.model import Usage
 from s3o_proxy.domain.moving import MAX_SINGLE_PUT_BYTES
 from s3o_proxy.domain.operation import Operation as OneShot
@@ -91,7 +92,7 @@ class BytesBody:
 
 @dataclass(eq=False)
 class Stage:
-    """Everything a story needs, with clocks that only move when told to: `now_ms` is the ledger's, `ticks_ms` that of our own lease."""
+    """Everything a story needs, with clocks that only move when told to: `now_ms` is the database's, `ticks_ms` that of our own lease."""
 
     metadata: Metadata
     backends: dict[str, MemoryBackend]
@@ -106,10 +107,14 @@ class Stage:
     """What the worker told the metrics of operations."""
     ticks_ms: int = 0
     lease: OwnLease = field(init=False)
+    ledger_clock: LedgerClock = field(init=False)
+    skews_s: list[float] = field(default_factory=list)
+    """What the metrics were told of this machine's clock."""
     _ids: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
 
     def __post_init__(self) -> None:
         self.lease = OwnLease(lambda: self.ticks_ms)
+        self.ledger_clock = LedgerClock(self.tell_time, self.clock)
 
     def get(self, name: str) -> Backend:
         if name not in self.backends:
@@ -120,6 +125,9 @@ class Stage:
         return {name: backend.bucket for name, backend in self.backends.items()}
 
     def clock(self) -> int:
+        return self.now_ms
+
+    async def tell_time(self) -> int:
         return self.now_ms
 
     def wake(self) -> None:
@@ -158,16 +166,20 @@ class Stage:
 
     def reap_intents(self, instance: str = "another") -> ReapIntents:
         """Of another process, which may take us for dead."""
-        return ReapIntents(self.metadata, self.forsaken, instance, self.lease, self.clock, self.wake)
+        return ReapIntents(self.metadata, self.forsaken, instance, self.lease, self.ledger_clock, self.wake)
 
     async def hold_lease(self) -> None:
-        await HoldLease(self.metadata, self.instance, self.clock, self.lease).run_once()
+        await self.lease_of(self.instance).run_once()
+
+    def lease_of(self, instance: str) -> HoldLease:
+        return HoldLease(self.metadata, instance, self.ledger_clock, self.lease, self.clock, self)
 
     async def hold_lease_for_long(self) -> None:
-        """For as long as it takes to be sure who is dead. The ledger's clock stands still meanwhile."""
+        """For as long as it takes to be sure who is dead."""
         for _ in range(3):
             await self.hold_lease()
             self.ticks_ms += LEASE_MS // 2
+            self.now_ms += LEASE_MS // 2
 
     @cached_property
     def means(self) -> Means:
@@ -180,6 +192,9 @@ class Stage:
             wake_cleanup=self.wake,
             meter=self,
         )
+
+    def set_clock_skew(self, seconds: float) -> None:
+        self.skews_s.append(seconds)
 
     def set_operations(self, active: Iterable[OneShot]) -> None:
         self.active = [(each.kind, each.state) for each in active]
@@ -242,7 +257,8 @@ async def open_stage(
             "buckets": [BucketConfig(name=name, max_multipart_uploads=3) for name in buckets],
         }
     )
-    stage = Stage(metadata, {each.name: MemoryBackend(each.name) for each in configs}, config)
+    # When it is sure who is dead, it is START_MS.
+    stage = Stage(metadata, {each.name: MemoryBackend(each.name) for each in configs}, config, now_ms=START_MS - 3 * (LEASE_MS // 2))
     await stage.hold_lease_for_long()
     return stage
 

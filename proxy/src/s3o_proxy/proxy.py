@@ -17,6 +17,7 @@ from s3o_proxy.config.watch import LiveConfig
 from s3o_proxy.domain.errors import BackendInUse, DatabaseReplaced, MetadataError, MetadataUnavailable
 from s3o_proxy.domain.forsaken import Forsaken
 from s3o_proxy.domain.lease import OwnLease
+from s3o_proxy.domain.ledger_clock import LedgerClock
 from s3o_proxy.domain.model import BucketUsage, Copy, StoredObject, Usage
 from s3o_proxy.domain.moving import Moved
 from s3o_proxy.domain.placement import Candidate
@@ -49,7 +50,8 @@ log = logging.getLogger(__name__)
 _BEGIN_AGAIN_S = 2.0
 
 
-def now_ms() -> int:
+def wall_ms() -> int:
+    """What this machine's clock shows, which may be wrong: for what stays here, and for what clients sign and are told."""
     return time.time_ns() // 1_000_000
 
 
@@ -72,8 +74,9 @@ class Proxy:
         self._depths: Mapping[str, int] = {}
         self._registrations: Mapping[str, int] = {}
         self._begun, self._adopting = False, asyncio.Lock()
-        self._lease = OwnLease(ticks_ms)
-        self._hold_lease = HoldLease(metadata, self.instance, now_ms, self._lease)
+        self._lease, self._clock = OwnLease(ticks_ms), LedgerClock(metadata.now_ms, ticks_ms)
+        now_ms = self._clock.now_ms
+        self._hold_lease = HoldLease(metadata, self.instance, self._clock, self._lease, wall_ms, metrics)
         self._refresh_usage = RefreshUsage(metadata, self._publish)
         self._means = Means(
             metadata=metadata,
@@ -86,9 +89,9 @@ class Proxy:
         )
         self.desk = Desk(self._means, new_id, self._wake_operate)
         self._counts: Mapping[str, BucketUsage] = {}
-        self._check_backends = CheckBackends(backends, lambda: self.snapshot, now_ms)
+        self._check_backends = CheckBackends(backends, lambda: self.snapshot, wall_ms)
         self._agree = AgreeOnBuckets(metadata, backends, self.instance, self._locate_again, now_ms, ticks_ms)
-        reap = ReapIntents(metadata, self._forsaken, self.instance, self._lease, now_ms, self._wake_cleanup)
+        reap = ReapIntents(metadata, self._forsaken, self.instance, self._lease, self._clock, self._wake_cleanup)
         seeing: list[Worker] = [self._check_backends, ReadCounts(metadata, self._publish_counts)]
         every_process: list[Worker] = [self._hold_lease, self._refresh_usage, reap, self._agree, *seeing]
         repair: list[Worker] = [
@@ -133,7 +136,7 @@ class Proxy:
         return {**self._check_backends.checks, **self._agree.checks}
 
     def clock(self) -> int:
-        return now_ms()
+        return wall_ms()
 
     async def perform(self, credential: Credential, operation: Operation, body: Body) -> Result:
         self._require_service()
@@ -152,7 +155,7 @@ class Proxy:
             forsaken=self._forsaken,
             instance=self.instance,
             lease=self._lease,
-            clock=now_ms,
+            clock=self._clock.now_ms,
             new_id=new_id,
             wake_cleanup=self._wake_cleanup,
             body=body,
@@ -180,7 +183,8 @@ class Proxy:
             raise MetadataUnavailable("this process has not begun yet: the database was not the one that is expected")
 
     async def begin(self) -> None:
-        """Before the first request: our lease stands before any intent names us, and the counters exist before any reservation.
+        """Before the first request: our lease stands before any intent names us, and the counters exist before any reservation. By the
+        lease we know the database's time, too.
         Raises MetadataError: then nothing is served, until it is called again."""
         async with self._adopting:
             await self._adopt(self.snapshot)

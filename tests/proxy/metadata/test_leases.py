@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from tests.support.ledger import NOW_MS
 
@@ -28,6 +29,13 @@ async def test_its_owner_alone_releases_it(ledger: Metadata) -> None:
     assert not await ledger.acquire_lease("cleanup", "two", NOW_MS, 100)
     await ledger.release_lease("cleanup", "one")
     assert await ledger.acquire_lease("cleanup", "two", NOW_MS, 100)
+
+
+async def test_the_database_tells_its_time(ledger: Metadata) -> None:
+    """Which is this machine's, here."""
+    before_ms = time.time_ns() // 1_000_000
+    told_ms = await ledger.now_ms()
+    assert before_ms - 1 <= told_ms <= time.time_ns() // 1_000_000 + 1
 
 
 async def test_leases_have_names(ledger: Metadata) -> None:

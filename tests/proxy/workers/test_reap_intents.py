@@ -8,10 +8,12 @@ from typing import Literal
 import pytest
 from tests.support.stories import COPY_SETTLES_MS, PUT_SETTLES_MS, BytesBody, Stage
 
-from s3o_proxy.domain.lease import LEASE_MS
+from s3o_proxy.domain.lease import LEASE_MS, OwnLease
+from s3o_proxy.domain.ledger_clock import LedgerClock
 from s3o_proxy.domain.patience import Making
 from s3o_proxy.s3.operation import CopyObject, CopySource, Operation, PutObject
 from s3o_proxy.workers.hold_lease import HoldLease, instance_lease
+from s3o_proxy.workers.reap_intents import ReapIntents
 
 WRITES: dict[Making, Operation] = {
     "PutObject": PutObject("photos", "k"),
@@ -85,10 +87,66 @@ async def test_nobody_is_taken_for_dead_before_the_living_could_renew_their_leas
     stage.now_ms += 10 * LEASE_MS
     stage.ticks_ms += 10 * LEASE_MS
     assert (await stage.reap_intents().run_once()).done == 0, "it could not renew its own"
-    await HoldLease(stage.metadata, "another", stage.clock, stage.lease).run_once()
+    await stage.lease_of("another").run_once()
     assert (await stage.reap_intents().run_once()).done == 0, "it is back, the others may not be"
     await stage.hold_lease_for_long()
     assert (await stage.reap_intents().run_once()).done == 0, "by now they are"
+    stall.release()
+    await writing
+
+
+@pytest.mark.parametrize("by_ms", [-10 * LEASE_MS, 10 * LEASE_MS])
+async def test_nobody_is_taken_for_dead_because_the_clock_of_the_database_was_set(stage: Stage, by_ms: int) -> None:
+    """The database is another machine now, say. Who asked before the others did goes by its time, and so do they soon."""
+    set_by_ms = 0
+
+    async def tell_time() -> int:
+        return stage.now_ms + set_by_ms
+
+    mine, another = LedgerClock(tell_time, stage.clock), LedgerClock(tell_time, stage.clock)
+    reaper = ReapIntents(stage.metadata, stage.forsaken, "another", stage.lease, another, stage.wake)
+    living = HoldLease(stage.metadata, stage.instance, mine, OwnLease(stage.clock), stage.clock, stage)
+    judging = HoldLease(stage.metadata, "another", another, stage.lease, stage.clock, stage)
+
+    async def both_renew(rounds: int) -> None:
+        for _ in range(rounds):
+            await living.run_once()
+            await judging.run_once()
+            stage.ticks_ms += LEASE_MS // 6
+            stage.now_ms += LEASE_MS // 6
+
+    stall = stage.backends["first"].stall("put", at="received")
+    await both_renew(7)
+    writing = asyncio.create_task(stage.perform(PutObject("photos", "k"), b"data"))
+    await stall.reached.wait()
+    set_by_ms = by_ms
+    assert (await reaper.run_once()).done == 0, "the living did not know that yet"
+    await living.run_once()
+    assert (await reaper.run_once()).done == 0, "the living did"
+    await both_renew(7)
+    assert (await reaper.run_once()).done == 0
+    stall.release()
+    await writing
+
+
+async def test_who_does_not_know_yet_that_the_clock_of_the_database_was_set_asks_before_he_judges(stage: Stage) -> None:
+    set_by_ms = 0
+
+    async def tell_time() -> int:
+        return stage.now_ms + set_by_ms
+
+    another = LedgerClock(tell_time, stage.clock)
+    await another.set()
+    stage.now_ms += LEASE_MS
+    await stage.hold_lease()
+    reaper = ReapIntents(stage.metadata, stage.forsaken, "another", stage.lease, another, stage.wake)
+    stall = stage.backends["first"].stall("put", at="received")
+    writing = asyncio.create_task(stage.perform(PutObject("photos", "k"), b"data"))
+    await stall.reached.wait()
+    set_by_ms = -LEASE_MS
+    await stage.metadata.acquire_lease(instance_lease(stage.instance), stage.instance, await tell_time(), LEASE_MS)
+    assert another.steady_ms() >= LEASE_MS
+    assert (await reaper.run_once()).done == 0
     stall.release()
     await writing
 
@@ -104,7 +162,7 @@ async def test_a_process_never_reaps_itself(stage: Stage) -> None:
 
 
 async def test_a_process_that_ends_in_order_gives_its_lease_back(stage: Stage) -> None:
-    await HoldLease(stage.metadata, "other", stage.clock, stage.lease).run_once()
+    await stage.lease_of("other").run_once()
     assert not await stage.metadata.acquire_lease(instance_lease("other"), "stranger", stage.now_ms, 1)
     await stage.metadata.release_lease(instance_lease("other"), "other")
     assert await stage.metadata.acquire_lease(instance_lease("other"), "stranger", stage.now_ms, 1)

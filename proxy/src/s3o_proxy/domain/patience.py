@@ -19,7 +19,7 @@ _LONG = frozenset(("CopyObject", "CompleteMultipartUpload"))
 _LONG_FACTOR = 10
 """Joining parts and copying take a provider minutes for large objects, without a sign of progress."""
 _MARGIN_MS = 30_000
-"""What the backend needs to end it, and by which the clocks of two processes may differ."""
+"""What the backend needs to end it."""
 
 
 def answer_ms(operation: str, request_timeout_ms: int) -> int:

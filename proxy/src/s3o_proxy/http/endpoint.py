@@ -50,7 +50,7 @@ class Application(Protocol):
         ...
 
     def clock(self) -> int:
-        """Milliseconds since the epoch."""
+        """What the clock of this machine shows, in milliseconds since the epoch."""
         ...
 
 

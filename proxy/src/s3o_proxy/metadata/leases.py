@@ -71,6 +71,11 @@ def locate_backends(members: Sequence[LocateBackends], _book: Book) -> Steps[lis
     return located
 
 
+def database_time() -> Steps[int]:
+    rows = yield from ask("database_time")
+    return int(rows[0]["now_ms"])
+
+
 def remember_buckets(members: Sequence[RememberBucket], _book: Book) -> Steps[list[int | DomainError]]:
     yield from ask_each("remember_buckets", [{"name": m.bucket, "created_ms": m.now_ms} for m in members])
     created: list[int | DomainError] = []

@@ -50,6 +50,7 @@ from s3o_proxy.metadata.leases import (
     ReleaseLease,
     RememberBucket,
     bucket_created_ms,
+    database_time,
 )
 from s3o_proxy.metadata.locations import Locations
 from s3o_proxy.metadata.moves import COMMIT_MOVE, DROP_COPY, CommitMove, DropCopy
@@ -309,6 +310,9 @@ class Ledger:
 
     async def acquire_lease(self, name: str, owner: str, now_ms: int, ttl_ms: int) -> bool:
         return await self._lane.write(ACQUIRE_LEASE, AcquireLease(name, owner, now_ms, ttl_ms))
+
+    async def now_ms(self) -> int:
+        return await self._engine.read(database_time())
 
     async def release_lease(self, name: str, owner: str) -> None:
         await self._lane.write(RELEASE_LEASE, ReleaseLease(name, owner))

@@ -267,6 +267,10 @@ class Metadata(Protocol):
         """Take or renew. False while another owner's lease lasts."""
         ...
 
+    async def now_ms(self) -> int:
+        """What the clock of the database shows, in milliseconds since the epoch: all other times that are told to the ledger are by it."""
+        ...
+
     async def release_lease(self, name: str, owner: str) -> None: ...
 
     # --- counters and inspection -------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ from s3o_proxy.s3.body import Body
 
 @frozen
 class Context:
-    """`buckets`: those the asking credential may use. `instance`: this process, as owner of intents. `clock`: ms since the epoch.
+    """`buckets`: those the asking credential may use. `instance`: this process, as owner of intents. `clock`: the
+    ledger's, ms since the epoch.
 
     `lease`: what this process knows of its own.
     """

@@ -132,6 +132,7 @@ class Metrics(Collector):
             "s3o_worker_consecutive_failures", "Failed runs since the last success", ("worker",), across=Across.MOST
         )
 
+        self._clock_skew = Gauge("s3o_clock_skew_seconds", "By how much this machine's clock is ahead of the database's", across=Across.OWN)
         self._generation = Gauge("s3o_config_generation", "Generation of the configuration being served", across=Across.LEAST)
         self._refusals = Counter("s3o_config_refusals", "Changes of the configuration that were refused")
         self._build = Gauge(
@@ -249,6 +250,10 @@ class Metrics(Collector):
         if worker == "clean_up":
             self._cleanup_processed.add(("success",), done)
             self._cleanup_processed.add(("retry",), failed)
+
+    def set_clock_skew(self, seconds: float) -> None:
+        """Positive where this machine's clock is ahead of the database's."""
+        self._clock_skew.set(seconds)
 
     def set_operations(self, active: Iterable[Operation]) -> None:
         """Those at work now; what ended is no longer exposed."""

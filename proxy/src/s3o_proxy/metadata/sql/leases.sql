@@ -9,6 +9,10 @@ ON CONFLICT (name) DO UPDATE SET
 WHERE leases.owner = excluded.owner OR leases.expires_ms <= :now_ms
 RETURNING epoch
 
+-- database_time --
+-- What the clock of the database shows.
+SELECT {{now_ms}} AS now_ms
+
 -- release_lease --
 -- End a lease now. Its row stays, so that the epoch never falls.
 UPDATE leases SET expires_ms = 0 WHERE leases.name = :name AND leases.owner = :owner
