@@ -313,11 +313,15 @@ async def test_when_the_one_who_said_where_a_backend_lies_ends_another_says_the_
     await one.put("k")
 
 
-async def test_a_name_that_was_forgotten_is_served_again(ledger: Metadata, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a process that died before it said where else it lies."""
+async def test_a_name_that_was_forgotten_stays_so_for_those_who_have_not_heard_of_it(
+    ledger: Metadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It left the configuration: what one process still wrote there the others could not read."""
     process = await begun(ledger, {}, n="old")
     await ledger.forget_backend("n")
+    for _ in range(2):
+        await agree_for_long(process, monkeypatch)
     with pytest.raises(AllBackendsFailed, match="this process looks in"):
         await process.put("k")
-    await agree_for_long(process, monkeypatch)
-    await process.put("k")
+    said = "backend n: the database knows it no more, the configuration that is served here names old"
+    assert process.proxy.checks == {"n": Check("BucketElsewhere", said)}

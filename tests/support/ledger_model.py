@@ -101,6 +101,10 @@ class LedgerModel:
         self.located.pop(backend, None)
         self.located_by.pop(backend, None)
 
+    def move_backend(self, backend: str, bucket: str, owner: str = "") -> None:
+        self.forget_backend(backend)
+        self.locate_backends({backend: bucket}, owner)
+
     def reserve_write(self, intent: Intent, quota_bytes: int | None, backend_bucket: str = "") -> Reserved:
         if backend_bucket not in ("", self.located.get(intent.backend, "")):
             return Reserved(granted=False, fenced=True)

@@ -213,23 +213,26 @@ class Proxy:
         anew only where nothing is left of its bytes. From then on the ledger grants nothing to whoever still writes to the old bucket."""
         # Again, should somebody with another configuration, who begins just now, come between.
         while (located := await self._metadata.locate_backends(buckets, self.instance)) != buckets:
-            await self._forget_moved(located, buckets)
+            await self._move_backends(located, buckets)
 
     async def _locate_again(self, name: str) -> None:
         """Raises ConfigError, MetadataError."""
         async with self._adopting:
             await self._locate({each: bucket for each, bucket in self._backends.buckets().items() if each == name})
 
-    async def _forget_moved(self, located: Mapping[str, str], buckets: Mapping[str, str]) -> None:
-        refused: list[str] = []
+    async def _move_backends(self, located: Mapping[str, str], buckets: Mapping[str, str]) -> None:
+        moved, refused = [], []
         for name in [name for name, bucket in buckets.items() if located[name] != bucket]:
             try:
-                await self._metadata.forget_backend(name)
+                await self._metadata.move_backend(name, buckets[name], self.instance)
+                moved.append(name)
             except BackendInUse as error:
                 other = f"its bytes lie in the bucket {located[name]}, not in {buckets[name]}"
                 refused.append(f"{error}: {other}; give another bucket a name of its own, and drain this one")
         if refused:
-            await self._metadata.locate_backends(located)  # What was forgotten goes on being served where it was.
+            for name in moved:  # They go on being served where they were, unless somebody else writes there already.
+                with suppress(BackendInUse):
+                    await self._metadata.move_backend(name, located[name])
             raise ConfigError(refused)
 
     async def run_workers(self) -> None:

@@ -237,6 +237,9 @@ class Draw:
 
     def _forget(self) -> Member:
         backend = self._one(BACKENDS)
+        if self._chance.random() < 0.5:
+            bucket, owner = self._one(PLACES[-2:]), self._one(OWNERS)
+            return Member("forget_backend", f"backend/{backend}", lambda at: at.ledger.move_backend(backend, bucket, owner))
         return Member("forget_backend", f"backend/{backend}", lambda at: at.ledger.forget_backend(backend))
 
     def _lease(self) -> Member:

@@ -206,11 +206,13 @@ class Ledgers(RuleBasedStateMachine):
             self.ask("release_lease", f"instance/{owner}", owner)
             self.ask("release_lease", "worker", rival)
 
-    @rule(backend=backends, place=st.sampled_from(["old", "new"]), forgets=st.booleans(), owner=owners)
-    def locate(self, backend: str, place: str, forgets: bool, owner: str) -> None:
+    @rule(backend=backends, place=st.sampled_from(["old", "new"]), forgets=st.booleans(), moves=st.booleans(), owner=owners)
+    def locate(self, backend: str, place: str, forgets: bool, moves: bool, owner: str) -> None:
         if forgets:
             self.ask("forget_backend", backend)
         self.ask("locate_backends", {backend: place}, owner)
+        if moves:
+            self.ask("move_backend", backend, place, owner)
         self.ask("vouched", NOW_MS)
 
     @rule(reaper=owners)

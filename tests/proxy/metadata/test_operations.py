@@ -267,8 +267,7 @@ async def test_deletions_that_failed_are_hastened_and_first_tries_are_not(ledger
 
 
 async def move_to_another_bucket(ledger: Metadata) -> None:
-    await ledger.forget_backend(BACKEND)
-    await ledger.locate_backends({BACKEND: "new"})
+    await ledger.move_backend(BACKEND, "new")
 
 
 @pytest.mark.parametrize("quota", [None, 25])

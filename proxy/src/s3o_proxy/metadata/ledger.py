@@ -306,6 +306,9 @@ class Ledger:
     async def forget_backend(self, backend: str) -> None:
         await self._lane.write(FORGET_BACKEND, ForgetBackend(backend))
 
+    async def move_backend(self, backend: str, bucket: str, owner: str = "") -> None:
+        await self._lane.write(FORGET_BACKEND, ForgetBackend(backend, bucket, owner))
+
     # --- leases ----------------------------------------------------------------------------------------------------
 
     async def acquire_lease(self, name: str, owner: str, now_ms: int, ttl_ms: int) -> bool:

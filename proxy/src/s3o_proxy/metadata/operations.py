@@ -42,7 +42,11 @@ class HastenCleanup:
 
 @frozen
 class ForgetBackend:
+    """`bucket`, `owner`: where it lies from now on, and who says so; '' where nobody does."""
+
     backend: str
+    bucket: str = ""
+    owner: str = ""
 
 
 def backend_lock(backend: str) -> str:
@@ -106,6 +110,8 @@ def forget_backends(members: Sequence[ForgetBackend], book: Book) -> Steps[list[
         yield from ask("forget_usage", backend=m.backend)
         yield from ask("forget_backend", backend=m.backend)
         book.forget(m.backend)
+        if m.bucket:
+            yield from ask_each("locate_backends", [{"name": m.backend, "bucket": m.bucket}], owner=m.owner)
         outcomes.append(None)
     return outcomes
 

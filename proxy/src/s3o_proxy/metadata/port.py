@@ -261,6 +261,10 @@ class Metadata(Protocol):
         """Raises BackendInUse while anything remains on it."""
         ...
 
+    async def move_backend(self, backend: str, bucket: str, owner: str = "") -> None:
+        """Forget it, and locate it there at once: nobody finds it forgotten. Raises BackendInUse while anything remains on it."""
+        ...
+
     # --- leases ------------------------------------------------------------------------------------------------
 
     async def acquire_lease(self, name: str, owner: str, now_ms: int, ttl_ms: int) -> bool:

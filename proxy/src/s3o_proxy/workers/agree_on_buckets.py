@@ -2,7 +2,8 @@
 
 The ledger's word counts: who would write to another bucket is refused. Some process said it, and it stands while one lives that says the
 same. Where none does, because it died before the others heard of its configuration, or nobody serves that configuration any more, those who
-are refused say theirs, as they would if they started now: where bytes are left, nothing changes.
+are refused say theirs, as they would if they started now: where bytes are left, nothing changes. Nor does it where the ledger was made to
+forget the backend: then it left the configuration of the others, and who has not heard of that must not write there.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ PATIENCE_MS = 120_000
 """Longer than a new configuration takes to reach every pod: until then processes differ, and nothing is wrong."""
 
 _Since = Mapping[tuple[str, str], int]
-"""Of a backend and the bucket where the ledger has it ('': nobody said where), since when it is so."""
+"""Of a backend and the bucket where the ledger has it ('': nowhere), since when it is so."""
 
 
 class AgreeOnBuckets:
@@ -63,7 +64,7 @@ class AgreeOnBuckets:
         serving, located = self._backends.buckets(), await self._metadata.located()
         vouched = await self._metadata.vouched(self._clock())
         elsewhere = [(name, located.get(name, "")) for name, bucket in serving.items() if located.get(name, "") != bucket]
-        self._note(elsewhere, [each for each in elsewhere if each[0] not in vouched], serving)
+        self._note(elsewhere, [(name, bucket) for name, bucket in elsewhere if bucket and name not in vouched], serving)
         ours = {name: bucket for name, bucket in serving.items() if located.get(name) == bucket and name not in vouched}
         if ours:
             await self._metadata.locate_backends(ours, self._instance)
@@ -92,5 +93,5 @@ class AgreeOnBuckets:
 
 
 def _difference(name: str, located: str, bucket: str) -> str:
-    there = f"the database has its bytes in the bucket {located}" if located else "the database was not told where its bytes lie"
+    there = f"the database has its bytes in the bucket {located}" if located else "the database knows it no more"
     return f"backend {name}: {there}, the configuration that is served here names {bucket}"
