@@ -161,6 +161,7 @@ def test_every_parameter_is_needed(name: str) -> None:
         ("X-Amz-Credential", f"{KEY_ID}/20260320/us-east-1/iam/aws4_request"),
         ("X-Amz-Credential", f"{KEY_ID}/20260319/us-east-1/s3/aws4_request"),
         ("X-Amz-Date", "today"),
+        ("X-Amz-SignedHeaders", "host;e;host"),
         ("X-Amz-Date", "20260320T990000Z"),
     ],
 )

@@ -120,10 +120,17 @@ def test_checksums_of_a_complete_speak_of_the_object() -> None:
 
 
 def test_headers_that_a_presigner_moved_into_the_query() -> None:
-    moved = "x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32&X-Amz-Content-Sha256=UNSIGNED-PAYLOAD"
-    target = f"/photos/k?X-Amz-Signature=x&{moved}"
-    found = promises({"content-length": "0"}, target=target)
-    assert found == BodyPromises(checksums={"CRC32": "AAAAAA=="})
+    target = "/photos/k?X-Amz-Signature=x&X-Amz-Content-Sha256=" + "0" * 64
+    assert promises({"content-length": "5"}, target=target) == BodyPromises(5, content_sha256="0" * 64)
+
+
+@pytest.mark.parametrize("operation", [PutObject("photos", "k"), UploadPart("photos", "k", "u", 1)])
+def test_a_checksum_that_a_presigner_moved_into_the_query_promises_nothing(operation: Operation) -> None:
+    """@aws-sdk/s3-request-presigner puts that of an empty body there (aws-sdk-js-v3#6994), and S3 stores whatever comes."""
+    target = "/photos/k?X-Amz-Signature=x&x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32"
+    assert promises({"content-length": "5"}, operation, target=target) == BodyPromises(5)
+    sent = {"content-length": "5", "x-amz-checksum-crc32": "NhCmhg=="}
+    assert promises(sent, operation, target=target) == BodyPromises(5, checksums={"CRC32": "NhCmhg=="})
 
 
 def test_an_algorithm_asked_for_beside_an_md5_is_computed() -> None:

@@ -55,7 +55,7 @@ def parse_presigned(parameters: Mapping[str, str], headers: Mapping[str, str], n
         raise _malformed(f'X-Amz-Algorithm only supports "{ALGORITHM}"')
     access_key_id, scope = parse_credential(parameters["X-Amz-Credential"], _malformed_credential)
     amz_time = _valid_time(parameters, scope, now_ms)
-    signed_headers = parse_signed_headers(parameters["X-Amz-SignedHeaders"])
+    signed_headers = parse_signed_headers(parameters["X-Amz-SignedHeaders"], _malformed)
     check_signed_headers(headers, signed_headers)
     payload_hash = _payload_hash(parameters, headers, signed_headers)
     return PresignedClaim(Claim(access_key_id, scope, signed_headers), parameters["X-Amz-Signature"], amz_time, payload_hash)

@@ -48,7 +48,7 @@ def parse_authorization(authorization: str) -> tuple[Claim, str]:
     if not all(fields.get(name) for name in ("Credential", "SignedHeaders", "Signature")):
         raise malformed("the authorization header requires three components: Credential, SignedHeaders, and Signature.")
     access_key_id, scope = parse_credential(fields["Credential"], malformed)
-    return Claim(access_key_id, scope, parse_signed_headers(fields["SignedHeaders"])), fields["Signature"]
+    return Claim(access_key_id, scope, parse_signed_headers(fields["SignedHeaders"], malformed)), fields["Signature"]
 
 
 def parse_credential(credential: str, refusal: Refusal) -> tuple[str, Scope]:
@@ -66,8 +66,13 @@ def parse_credential(credential: str, refusal: Refusal) -> tuple[str, Scope]:
     return access_key_id, Scope(date, region)
 
 
-def parse_signed_headers(text: str) -> tuple[str, ...]:
-    return tuple(text.lower().split(";"))
+def parse_signed_headers(text: str, refusal: Refusal) -> tuple[str, ...]:
+    """Raises `refusal(what is wrong)` for a name that comes twice: its header would be copied into the signed text as often, and one head
+    of 64 KiB make gigabytes of it before anybody has proved anything."""
+    names = tuple(text.lower().split(";"))
+    if len(set(names)) < len(names):
+        raise refusal("SignedHeaders names a header more than once.")
+    return names
 
 
 def request_time(headers: Mapping[str, str]) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
@@ -23,6 +24,9 @@ _SIGNING = frozenset(
 _SIGNING_V2 = frozenset({"AWSAccessKeyId", "Signature", "Expires"})
 _HEADERS_V2 = frozenset({"content-type", "content-md5"})
 """What a SigV2 presigner moves into the query beside x-amz-*."""
+
+_CHECKSUM = re.compile("x-amz-checksum-(?!algorithm$|type$|mode$).*|x-amz-sdk-checksum-algorithm")
+"""Presigners of JavaScript promise a checksum when they have no body yet: that of nothing. S3 pays no heed to one in the query."""
 
 _LARGEST = 2**31 - 1
 
@@ -66,7 +70,7 @@ def split_query(facts: RequestFacts) -> tuple[dict[str, str], Mapping[str, str]]
     moved: dict[str, str] = {}
     for name in list(parameters):
         lower = name.lower()
-        if lower in _SIGNING or (version_2 and name in _SIGNING_V2):
+        if lower in _SIGNING or _CHECKSUM.fullmatch(lower) or (version_2 and name in _SIGNING_V2):
             del parameters[name]
         elif lower.startswith("x-amz-") or (version_2 and lower in _HEADERS_V2):
             if not is_header_name(name):
