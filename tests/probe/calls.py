@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from tests.probe.lives import Buried, Life
 
-from s3o_proxy.backends.port import Backend, GetResult, HeadResult, ListedKey, ListedMultipart, PutResult
+from s3o_proxy.backends.port import Backend, GetResult, HeadResult, ListedKey, ListedMultipart, PutResult, Watch
 from s3o_proxy.domain.errors import BackendUnavailable, ClientDisconnected, DomainError, MetadataUnavailable, OutcomeUnknown
 from s3o_proxy.metadata.engine import Engine
 from s3o_proxy.metadata.story import Steps
@@ -259,8 +259,9 @@ class WiredBackend:
     async def delete(self, key: str) -> None:
         await self._change("delete", lambda: self._backend.delete(key))
 
-    async def delete_many(self, keys: Sequence[str]) -> dict[str, str]:
-        return await self._change("delete_many", lambda: self._backend.delete_many(keys))
+    async def delete_many(self, keys: Sequence[str], watch: Watch = nullcontext) -> dict[str, str]:
+        with watch("DeleteObjects"):
+            return await self._change("delete_many", lambda: self._backend.delete_many(keys))
 
     async def copy(
         self,

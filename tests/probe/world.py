@@ -76,7 +76,7 @@ class World:
         opened = await self.database.open()
         metadata = Ledger(WiredEngine(opened.engine, board))
 
-        async def open_backend(config: BackendConfig, _secrets: Mapping[str, str]) -> Backend:
+        async def open_backend(config: BackendConfig, _secrets: Mapping[str, str]) -> WiredBackend:
             return WiredBackend(self.backends[config.name], board)
 
         backends = Backends(lambda _: None, open_backend)

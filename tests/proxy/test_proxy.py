@@ -14,7 +14,7 @@ from tests.support.stories import BytesBody, backend_config
 from s3o_crds.compiled import BackendConfig, BucketConfig, DatabaseConfig, FleetConfig
 from s3o_proxy.backends.client import new_session
 from s3o_proxy.backends.memory import MemoryBackend
-from s3o_proxy.backends.port import Backend
+from s3o_proxy.backends.port import Unguarded
 from s3o_proxy.backends.registry import Backends
 from s3o_proxy.backends.wire.backend import open_backend
 from s3o_proxy.config.errors import ConfigError
@@ -83,7 +83,7 @@ class Process:
         self.backends = Backends(lambda _: None, self._open)
         self.proxy = Proxy(self._live, ledger, self.backends, _METRICS)
 
-    async def _open(self, config: BackendConfig, _secrets: Mapping[str, str]) -> Backend:
+    async def _open(self, config: BackendConfig, _secrets: Mapping[str, str]) -> Unguarded:
         self.waits.set()
         await self.opening.wait()
         if config.bucket == "broken":
@@ -128,7 +128,7 @@ class Process:
 class RealProcess(Process):
     """Its backends are S3 servers."""
 
-    async def _open(self, config: BackendConfig, secrets: Mapping[str, str]) -> Backend:
+    async def _open(self, config: BackendConfig, secrets: Mapping[str, str]) -> Unguarded:
         return await open_backend(config, secrets, new_session())
 
 

@@ -13,7 +13,7 @@ from tests.support.seaweedfs import SeaweedFS
 
 from s3o_proxy.backends.guarded import Guarded
 from s3o_proxy.backends.memory import MemoryBackend
-from s3o_proxy.backends.port import Backend
+from s3o_proxy.backends.port import Backend, Unguarded
 from s3o_proxy.domain.errors import BackendNotFound, BackendRejected, ClientDisconnected
 
 MIB = 1024 * 1024
@@ -47,14 +47,15 @@ AWKWARD_KEYS = [
 
 @pytest.fixture(params=["memory", "aiobotocore", "wire", "guarded memory", "guarded aiobotocore", "guarded wire"])
 async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
-    inner: Backend = MemoryBackend()
+    inner: Unguarded = MemoryBackend()
     kind = request.param.split()[-1]
     if kind in ADAPTERS:
         seaweedfs: SeaweedFS = request.getfixturevalue("seaweedfs")
         inner = await seaweedfs.endpoint().open(adapter=ADAPTERS[kind])
     if request.param.startswith("guarded"):
-        inner = Guarded(inner, request_timeout_ms=30_000, stall_timeout_ms=30_000, on_call=lambda _: None)
-    yield inner
+        yield Guarded(inner, request_timeout_ms=30_000, stall_timeout_ms=30_000, on_call=lambda _: None)
+    else:
+        yield inner
     await inner.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from tests.support.tcp import Peer, serving
 
 from s3o_proxy.backends.guarded import Call, Guarded
 from s3o_proxy.backends.memory import MemoryBackend, Moment
-from s3o_proxy.backends.port import Backend
+from s3o_proxy.backends.port import Unguarded
 from s3o_proxy.domain.errors import BackendNotFound, BackendTimeout, BackendUnavailable, ClientDisconnected
 
 MIB = 1024 * 1024
@@ -43,7 +44,7 @@ def memory() -> MemoryBackend:
     return MemoryBackend("m1")
 
 
-def guard(backend: Backend, told: Told, *, request_ms: int = SHORT_MS, stall_ms: int = SHORT_MS) -> Guarded:
+def guard(backend: Unguarded, told: Told, *, request_ms: int = SHORT_MS, stall_ms: int = SHORT_MS) -> Guarded:
     return Guarded(backend, request_timeout_ms=request_ms, stall_timeout_ms=stall_ms, on_call=told.calls.append)
 
 
@@ -126,6 +127,73 @@ async def test_joining_parts_may_take_longer_than_other_answers(memory: MemoryBa
     await asyncio.sleep(2 * SHORT_MS / 1000)
     fault.release()
     await completing
+
+
+async def test_keys_that_are_deleted_one_by_one_have_a_deadline_each(over_http: OverHTTP, told: Told) -> None:
+    """A thousand of them fit into no time-out of one request."""
+    deleted: list[str] = []
+
+    async def delete(peer: Peer) -> None:
+        while True:
+            head, _ = await peer.request()
+            if head.method == "POST":
+                await peer.fail("501 Not Implemented", "NotImplemented")
+                continue
+            if head.target.endswith("stuck"):
+                await peer.read_to_end()
+                return
+            await asyncio.sleep(SHORT_MS / 3000)
+            deleted.append(head.target.removeprefix("/bucket/"))
+            await peer.answer("204 No Content")
+
+    names = [f"key-{number}" for number in range(50)]
+    async with serving(delete) as server, over_http(server.url, told) as guarded:
+        failed = await guarded.delete_many([*names[:7], "stuck", *names[7:]])
+    assert list(failed) == ["stuck"]
+    assert sorted(deleted) == sorted(names)
+    statuses = Counter((call.operation, call.status) for call in told.calls)
+    assert statuses == {("DeleteObjects", "rejected"): 1, ("DeleteObject", "success"): 50, ("DeleteObject", "timeout"): 1}
+
+
+async def test_where_none_of_many_single_deletions_is_answered_the_rest_is_not_tried(over_http: OverHTTP, told: Told) -> None:
+    async def silent(peer: Peer) -> None:
+        head, _ = await peer.request()
+        if head.method == "POST":
+            await peer.fail("501 Not Implemented", "NotImplemented")
+        await peer.read_to_end()
+
+    names = [f"key-{number}" for number in range(35)]
+    async with serving(silent) as server, over_http(server.url, told) as guarded:
+        failed = await guarded.delete_many(names)
+    assert failed.keys() == set(names)
+    assert 10 <= len(told.calls) <= 20, "those that had begun when the tenth failed"
+
+
+async def test_single_deletions_do_not_follow_a_backend_that_is_exchanged_meanwhile(over_http: OverHTTP, told: Told) -> None:
+    """It may lie in another bucket, where what is not there would count as deleted."""
+    arrived, go_on = asyncio.Event(), asyncio.Event()
+
+    async def delete(peer: Peer) -> None:
+        while True:
+            head, _ = await peer.request()
+            if head.method == "POST":
+                await peer.fail("501 Not Implemented", "NotImplemented")
+                continue
+            arrived.set()
+            await go_on.wait()
+            await peer.answer("204 No Content")
+
+    other = MemoryBackend("b1")
+    async with serving(delete) as server, over_http(server.url, told, request_ms=LONG_MS) as guarded:
+        deleting = asyncio.create_task(guarded.delete_many([f"key-{number}" for number in range(30)]))
+        await arrived.wait()
+        leaving = asyncio.create_task(guarded.replace(other, request_timeout_ms=LONG_MS, stall_timeout_ms=LONG_MS))
+        await asyncio.sleep(0)
+        go_on.set()
+        failed = await deleting
+        await leaving
+    assert len(failed) == 20
+    assert other.calls == []
 
 
 async def test_a_server_that_never_answers(over_http: OverHTTP, told: Told) -> None:

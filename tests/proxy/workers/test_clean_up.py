@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from tests.support.stories import Stage
 
 from s3o_proxy.domain.cleanup import MAX_ATTEMPTS, SETTLE_MS
-from s3o_proxy.domain.errors import AllBackendsFailed, BackendUnavailable
+from s3o_proxy.domain.errors import AllBackendsFailed, BackendTimeout, BackendUnavailable
 from s3o_proxy.s3.operation import AbortMultipartUpload, CreateMultipartUpload, DeleteObject, PutObject, UploadCreated
 from s3o_proxy.workers import clean_up
 from s3o_proxy.workers.report import Report
@@ -116,6 +117,49 @@ async def test_what_is_queued_for_a_backend_that_is_away_holds_up_no_other(stage
     for _ in range(3):
         await worker.run_once()
     assert stage.backends["first"].objects == {}
+
+
+@pytest.mark.parametrize("in_time", [300, 20])
+async def test_a_backend_that_deletes_slowly_is_asked_for_fewer_at_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, in_time: int
+) -> None:
+    """Before, all of a call failed again and again, and after ten attempts all were in the dead-letter queue."""
+    await orphan(stage, *(f"k{number}" for number in range(1000)))
+    first = stage.backends["first"]
+    delete_many, sizes = first.delete_many, list[int]()
+
+    async def slowly(keys: Sequence[str]) -> dict[str, str]:
+        sizes.append(len(keys))
+        if len(keys) > in_time:
+            raise BackendTimeout("first", "no progress for the allowed time", ambiguous=True)
+        return await delete_many(keys)
+
+    monkeypatch.setattr(first, "delete_many", slowly)
+    worker = stage.clean_up()
+    for _ in range(20):
+        await worker.run_once()
+        stage.now_ms += 3_600_000
+    assert sizes[0] == 1000
+    assert (await stage.metadata.queue_depths())["cleanup_dlq"] == 0
+    assert (await stage.used()).orphan_bytes == 0
+    assert first.objects == {}
+
+
+async def test_what_could_not_be_tried_has_not_failed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of bytes that were deleted in the same run the rows are finished, and the others stay as they were."""
+    await orphan(stage, *(f"k{number}" for number in range(30)))
+    monkeypatch.setattr(clean_up, "BATCH", 8)
+    first = stage.backends["first"]
+    worker = stage.clean_up()
+    first.fail("delete_many", error=BackendTimeout("first", "too slow"))
+    assert (await worker.run_once()) == Report(done=0, failed=8, more=True)
+    stage.now_ms += 3_600_000
+    first.fail("delete_many", nth=2, error=BackendTimeout("first", "too slow"))
+    assert (await worker.run_once()) == Report(done=2, failed=6, more=True)
+    assert [len(keys.split(",")) for verb, keys in first.calls if verb == "delete_many"] == [8, 2, 3]
+    stage.now_ms += clean_up.CLAIM_MS
+    claimed = await stage.metadata.claim_cleanup("another", stage.now_ms, 60_000, 100)
+    assert sorted(item.attempts for item in claimed) == [0] * 17 + [1] * 11
 
 
 async def test_uploads_that_are_known_by_name_alone_are_looked_for_once(stage: Stage) -> None:

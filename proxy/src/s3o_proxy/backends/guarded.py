@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Generic, TypeVar
 
 from s3o_proxy.backends.deadline import Deadline
-from s3o_proxy.backends.port import Backend, GetResult, HeadResult, ListedKey, ListedMultipart, PutResult
+from s3o_proxy.backends.port import GetResult, HeadResult, ListedKey, ListedMultipart, PutResult, Unguarded
 from s3o_proxy.domain.errors import BackendError, BackendNotFound, BackendRejected, BackendThrottled, BackendTimeout, BackendUnavailable
 from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.patience import answer_ms
@@ -49,18 +49,18 @@ _STATUS: tuple[tuple[type[BackendError], str], ...] = (
 class Guarded:
     """`on_call` hears of every call when it ends; it must not raise."""
 
-    def __init__(self, backend: Backend, *, request_timeout_ms: int, stall_timeout_ms: int, on_call: Callable[[Call], None]) -> None:
+    def __init__(self, backend: Unguarded, *, request_timeout_ms: int, stall_timeout_ms: int, on_call: Callable[[Call], None]) -> None:
         self.name = backend.name
         self._on_call = on_call
         self._guard(backend, request_timeout_ms, stall_timeout_ms)
 
-    def _guard(self, backend: Backend, request_timeout_ms: int, stall_timeout_ms: int) -> None:
+    def _guard(self, backend: Unguarded, request_timeout_ms: int, stall_timeout_ms: int) -> None:
         self._lease = _Lease(backend)
         self.traits, self.bucket, self.account = backend.traits, backend.bucket, backend.account
         self._request_ms = request_timeout_ms
         self._stall_s = stall_timeout_ms / 1000
 
-    def replace(self, backend: Backend, *, request_timeout_ms: int, stall_timeout_ms: int) -> Coroutine[None, None, None]:
+    def replace(self, backend: Unguarded, *, request_timeout_ms: int, stall_timeout_ms: int) -> Coroutine[None, None, None]:
         """Calls from now on go to `backend`. Await the answer to wait for those in flight and close the old one (at once, if cancelled)."""
         old = self._lease
         self._guard(backend, request_timeout_ms, stall_timeout_ms)
@@ -103,8 +103,9 @@ class Guarded:
             await call.backend.delete(key)
 
     async def delete_many(self, keys: Sequence[str]) -> dict[str, str]:
-        with self._call("DeleteObjects") as call:
-            return await call.backend.delete_many(keys)
+        """Each of its requests has a deadline of its own, and goes to the backend that was there when the first one did, or nowhere."""
+        lease = self._lease
+        return await lease.backend.delete_many(keys, lambda operation: self._call(operation, lease=lease))
 
     async def copy(
         self,
@@ -158,8 +159,8 @@ class Guarded:
 
     # --- one call ----------------------------------------------------------------------------------------------------
 
-    def _call(self, operation: str, *, mutates: bool = True) -> _Call:
-        return _Call(operation, self._lease, answer_ms(operation, self._request_ms) / 1000, self._on_call, mutates=mutates)
+    def _call(self, operation: str, *, mutates: bool = True, lease: _Lease | None = None) -> _Call:
+        return _Call(operation, lease or self._lease, answer_ms(operation, self._request_ms) / 1000, self._on_call, mutates=mutates)
 
 
 class _Call:
@@ -307,7 +308,7 @@ class _Received(Generic[_T]):
 class _Lease:
     """A backend and how many calls use it."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Unguarded) -> None:
         self.backend = backend
         self.retired = False
         self._users = 0

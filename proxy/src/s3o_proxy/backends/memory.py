@@ -11,11 +11,11 @@ import base64
 import hashlib
 import itertools
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Literal
 
-from s3o_proxy.backends.port import GetResult, HeadResult, ListedKey, ListedMultipart, PutResult, Traits
+from s3o_proxy.backends.port import GetResult, HeadResult, ListedKey, ListedMultipart, PutResult, Traits, Watch
 from s3o_proxy.domain.errors import BackendNotFound, BackendRejected, BackendUnavailable
 
 Moment = Literal["started", "received", "done"]
@@ -167,12 +167,13 @@ class MemoryBackend:
         self.objects.pop(key, None)
         await call.reach("done")
 
-    async def delete_many(self, keys: Sequence[str]) -> dict[str, str]:
-        call = await self._begin("delete_many", ",".join(keys))
-        await call.reach("received")
-        for key in keys:
-            self.objects.pop(key, None)
-        await call.reach("done")
+    async def delete_many(self, keys: Sequence[str], watch: Watch = nullcontext) -> dict[str, str]:
+        with watch("DeleteObjects"):
+            call = await self._begin("delete_many", ",".join(keys))
+            await call.reach("received")
+            for key in keys:
+                self.objects.pop(key, None)
+            await call.reach("done")
         return {}
 
     async def copy(

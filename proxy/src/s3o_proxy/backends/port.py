@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from typing import Protocol
 
 from s3o_proxy.domain.frozen import frozen
@@ -141,6 +141,18 @@ class Backend(Protocol):
     def list_multipart(self) -> AsyncIterator[ListedMultipart]: ...
 
     async def close(self) -> None: ...
+
+
+Watch = Callable[[str], AbstractContextManager[object]]
+"""Entered around a request, which it is told by its S3 name. It may raise BackendUnavailable: on entering, or in place of an answer."""
+
+
+class Unguarded(Backend, Protocol):
+    """An adapter before its guard."""
+
+    async def delete_many(self, keys: Sequence[str], watch: Watch = nullcontext) -> dict[str, str]:
+        """As that of any, by as many requests as it takes, each within `watch`: none waits longer because there are others."""
+        ...
 
 
 class BackendSet(Protocol):

@@ -9,7 +9,7 @@ from functools import partial
 from s3o_crds.compiled import BackendConfig
 from s3o_proxy.backends.client import new_session
 from s3o_proxy.backends.guarded import Call, Guarded
-from s3o_proxy.backends.port import Backend
+from s3o_proxy.backends.port import Backend, Unguarded
 from s3o_proxy.backends.wire.backend import open_backend as open_over_http
 from s3o_proxy.domain.errors import BackendUnavailable
 
@@ -23,7 +23,7 @@ class Backends:
     def __init__(
         self,
         on_call: Callable[[Call], None],
-        open_backend: Callable[[BackendConfig, Mapping[str, str]], Awaitable[Backend]] | None = None,
+        open_backend: Callable[[BackendConfig, Mapping[str, str]], Awaitable[Unguarded]] | None = None,
     ) -> None:
         """`open_backend` makes a client of a config; by default for S3 over HTTP."""
         self._on_call = on_call
@@ -71,8 +71,8 @@ class Backends:
         self._guarded.clear()
         self._opened_for.clear()
 
-    async def _open_all(self, configs: Sequence[BackendConfig], secrets: Mapping[str, str]) -> list[Backend]:
-        opened: list[Backend] = []
+    async def _open_all(self, configs: Sequence[BackendConfig], secrets: Mapping[str, str]) -> list[Unguarded]:
+        opened: list[Unguarded] = []
         try:
             for config in configs:
                 opened.append(await self._open_backend(config, secrets))  # noqa: PERF401  # what was opened must be closed when the next fails
@@ -82,7 +82,7 @@ class Backends:
             raise
         return opened
 
-    def _exchange(self, config: BackendConfig, backend: Backend) -> None:
+    def _exchange(self, config: BackendConfig, backend: Unguarded) -> None:
         request_ms, stall_ms = config.request_timeout_ms, config.stall_timeout_ms
         guarded = self._guarded.get(config.name)
         if guarded is None:

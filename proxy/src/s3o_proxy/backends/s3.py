@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Self
 
 from aiobotocore.session import AioSession
 
 from s3o_crds.compiled import BackendConfig
 from s3o_proxy.backends.client import new_session, open_client
-from s3o_proxy.backends.port import GetResult, HeadResult, ListedKey, ListedMultipart, PutResult, Traits
+from s3o_proxy.backends.port import GetResult, HeadResult, ListedKey, ListedMultipart, PutResult, Traits, Watch
 from s3o_proxy.backends.requests import Pieces, Requests
 from s3o_proxy.domain.errors import BackendNotFound, BackendRejected, BackendUnavailable
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 _SINGLE_DELETES = 10
-"""At once, where DeleteObjects cannot be used."""
+"""At once, where DeleteObjects cannot be used; and so many in a row that reach nobody end it, the others would not either."""
 
 _NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NO_BULK_DELETE = frozenset({"NotImplemented", "MethodNotAllowed"})
@@ -106,18 +106,19 @@ class S3Backend:
         except BackendNotFound:
             return
 
-    async def delete_many(self, keys: Sequence[str]) -> dict[str, str]:
+    async def delete_many(self, keys: Sequence[str], watch: Watch = nullcontext) -> dict[str, str]:
         in_xml = [key for key in keys if not _NOT_IN_XML.search(key)] if self._bulk_delete else []
         failed: dict[str, str] = {}
         if in_xml:
             try:
-                failed = await self._delete_in_bulk(in_xml)
+                with watch("DeleteObjects"):
+                    failed = await self._delete_in_bulk(in_xml)
             except BackendRejected as error:
                 if error.code not in _NO_BULK_DELETE:
                     raise
                 self._bulk_delete, in_xml = False, []
         done = set(in_xml)
-        return failed | await self._delete_singly([key for key in keys if key not in done])
+        return failed | await self._delete_singly([key for key in keys if key not in done], watch)
 
     async def copy(
         self,
@@ -240,16 +241,27 @@ class S3Backend:
             return dict.fromkeys(keys, f"an error names none of the keys: {reason}")
         return failed
 
-    async def _delete_singly(self, keys: Sequence[str]) -> dict[str, str]:
+    async def _delete_singly(self, keys: Sequence[str], watch: Watch) -> dict[str, str]:
         failed: dict[str, str] = {}
         slots = asyncio.Semaphore(_SINGLE_DELETES)
+        unreached: list[BackendUnavailable] = []
+        """In a row."""
 
         async def delete(key: str) -> None:
             async with slots:
+                if len(unreached) >= _SINGLE_DELETES:
+                    failed[key] = f"not tried: {unreached[-1]}"
+                    return
                 try:
-                    await self.delete(key)
-                except (BackendRejected, BackendUnavailable) as error:
+                    with watch("DeleteObject"):
+                        await self.delete(key)
+                except BackendUnavailable as error:
                     failed[key] = str(error)
+                    unreached.append(error)
+                    return
+                except BackendRejected as error:
+                    failed[key] = str(error)
+                unreached.clear()
 
         async with asyncio.TaskGroup() as group:
             for key in keys:

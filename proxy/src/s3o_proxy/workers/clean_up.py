@@ -17,7 +17,7 @@ from itertools import groupby
 
 from s3o_proxy.backends.port import Backend, BackendSet
 from s3o_proxy.domain.cleanup import MAX_ATTEMPTS, may_leave_upload, next_try_ms
-from s3o_proxy.domain.errors import BackendError, BackendUnavailable
+from s3o_proxy.domain.errors import BackendError, BackendTimeout, BackendUnavailable
 from s3o_proxy.domain.model import CleanupItem
 from s3o_proxy.domain.moving import MAX_SINGLE_PUT_BYTES
 from s3o_proxy.metadata.port import Metadata
@@ -27,6 +27,8 @@ BATCH = 1000
 """As many as one DeleteObjects takes."""
 CLAIM_MS = 60_000
 """Longer than a batch takes; should a slow one take longer, another worker deletes the same bytes again, which is harmless."""
+_SHRINK, _GROW = 4, 8
+"""After a call that took too long, its backend is given a quarter as many at once; after each that did not, an eighth more."""
 
 
 class CleanUp:
@@ -46,7 +48,9 @@ class CleanUp:
         self._metadata, self._backends, self._owner, self._clock, self._concurrency = metadata, backends, owner, clock, concurrency
         self._max_put_bytes = max_put_bytes
         self._away: dict[str, int] = {}
-        """Backends of which a whole batch failed, and until when (ms) no other is tried: theirs would hold up all that came later."""
+        """Backends of which a whole call failed, and until when (ms) no other is tried: theirs would hold up all that came later."""
+        self._at_once: dict[str, int] = {}
+        """Of a backend that could not delete so many in time as one call takes: how many it is asked for."""
 
     async def run_once(self) -> Report:
         now = self._clock()
@@ -60,15 +64,18 @@ class CleanUp:
         return Report(done=len(items) - failed, failed=failed, more=len(items) == BATCH)
 
     async def _clean_backend(self, name: str, bucket: str | None, items: Sequence[CleanupItem]) -> int:
-        """`bucket`: that in which it was claimed; None where the backend was not configured then. Returns how many failed."""
-        try:
-            failures = await self._delete_bytes(partial(self._backend_in, name, bucket), items)
-        except BackendError as error:
-            failures = {item.item_id: str(error) for item in items}
-            self._away[name] = next_try_ms(self._clock(), 0)
-        await self._metadata.finish_cleanup([item.item_id for item in items if item.item_id not in failures])
-        await self._record_failures(items, failures)
-        return len(failures)
+        """`bucket`: that in which it was claimed; None where the backend was not configured then. Returns how many were not deleted."""
+        backend = partial(self._backend_in, name, bucket)
+        aborted = await self._abort_uploads(backend, items)
+        left, done = await self._record(items, aborted), 0
+        while left and name not in self._away:
+            batch = left[: self._at_once.get(name, BATCH)]
+            left = left[len(batch) :]
+            deleted = await self._record(batch, await self._delete_bytes(name, backend, batch))
+            await self._metadata.finish_cleanup([item.item_id for item in deleted])
+            done += len(deleted)
+        # What was not tried has not failed: it is claimed again when its claim has run out.
+        return len(items) - done
 
     def _backend_in(self, name: str, bucket: str | None) -> Backend:
         """For one call that begins at once: the client behind it may be exchanged at any await."""
@@ -77,8 +84,8 @@ class CleanUp:
             raise BackendUnavailable(name, "was given another bucket meanwhile")
         return backend
 
-    async def _delete_bytes(self, backend: Callable[[], Backend], items: Sequence[CleanupItem]) -> dict[int, str]:
-        """Abort uploads first: a part that arrives after its upload's abort has nowhere to go. Returns failures by item."""
+    async def _abort_uploads(self, backend: Callable[[], Backend], items: Sequence[CleanupItem]) -> dict[int, str]:
+        """Before bytes are deleted: a part that arrives after its upload's abort has nowhere to go. Returns failures by item."""
         failures: dict[int, str] = {}
         limit = asyncio.Semaphore(self._concurrency())
         uploads = [item for item in items if self._may_be_upload(item)]
@@ -100,14 +107,30 @@ class CleanUp:
             for item in uploads:
                 if item.item_id not in failures:
                     group.create_task(abort(item))
-        refused = await backend().delete_many([item.storage_key for item in items if item.item_id not in failures])
-        failures.update({item.item_id: refused[item.storage_key] for item in items if item.storage_key in refused})
+        return failures
+
+    async def _delete_bytes(self, name: str, backend: Callable[[], Backend], items: Sequence[CleanupItem]) -> dict[int, str]:
+        """In one call. Returns failures by item."""
+        try:
+            refused = await backend().delete_many([item.storage_key for item in items])
+        except BackendError as error:
+            if isinstance(error, BackendTimeout):
+                self._at_once[name] = max(1, len(items) // _SHRINK)
+            refused = dict.fromkeys([item.storage_key for item in items], str(error))
+        else:
+            at_once = self._at_once.pop(name, BATCH)
+            if at_once < BATCH:
+                self._at_once[name] = at_once + -(-at_once // _GROW)
+        failures = {item.item_id: refused[item.storage_key] for item in items if item.storage_key in refused}
+        if len(failures) == len(items):
+            self._away[name] = next_try_ms(self._clock(), 0)
         return failures
 
     def _may_be_upload(self, item: CleanupItem) -> bool:
         return may_leave_upload(item.reason, item.size_bytes, self._max_put_bytes)
 
-    async def _record_failures(self, items: Sequence[CleanupItem], failures: Mapping[int, str]) -> None:
+    async def _record(self, items: Sequence[CleanupItem], failures: Mapping[int, str]) -> list[CleanupItem]:
+        """That these failed. Returns the others."""
         now = self._clock()
         for item in items:
             why = failures.get(item.item_id)
@@ -117,6 +140,7 @@ class CleanUp:
                 await self._metadata.bury_cleanup(item.item_id, why, now)
             else:
                 await self._metadata.retry_cleanup(item.item_id, why, next_try_ms(now, item.attempts))
+        return [item for item in items if item.item_id not in failures]
 
 
 async def _upload_ids(backend: Callable[[], Backend], storage_keys: Set[str]) -> Mapping[str, list[str]]:
