@@ -20,7 +20,7 @@ from s3o_proxy.backends.wire.backend import open_backend
 from s3o_proxy.config.errors import ConfigError
 from s3o_proxy.config.snapshot import Credential, Loaded, Snapshot, take_snapshot
 from s3o_proxy.config.watch import LiveConfig
-from s3o_proxy.domain.errors import AllBackendsFailed, BackendUnavailable, NoSuchUpload
+from s3o_proxy.domain.errors import AllBackendsFailed, BackendUnavailable, NoCopyReadable, NoSuchUpload
 from s3o_proxy.metadata.open import open_ledger
 from s3o_proxy.metadata.port import Metadata
 from s3o_proxy.proxy import Proxy
@@ -154,6 +154,8 @@ async def test_a_process_that_still_serves_the_old_bucket_writes_nothing_there(l
     with pytest.raises(AllBackendsFailed, match="this process looks in"):
         await one.create_upload("k")
     await other.put("k")
+    with pytest.raises(NoCopyReadable, match="n: its bytes lie in the bucket new, this process looks in old"):
+        await one.get("k")
     await one.adopt(generation(n="new"))
     await one.put("l")
     assert [await process.get(key) for process in (one, other) for key in "kl"] == [b"data"] * 4

@@ -89,8 +89,8 @@ async def require_there(context: Context, backend: str, bucket: str) -> None:
 
 
 async def looked_for_elsewhere(context: Context, backends: Sequence[str]) -> dict[str, str]:
-    """Of backends that refused as if they were fenced: those of which it is this process that looks in another bucket than the ledger has,
-    or in none; and how. Until it has read the configuration that others have: the client may ask again."""
+    """Of backends that refused as if they were fenced, or do not have what they should: those of which it is this process that looks in
+    another bucket than the ledger has, or in none; and how. Until it has read the configuration of the others: the client may ask again."""
     located = await context.metadata.located() if backends else {}
     buckets = {name: _bucket_of(context, name) for name in backends}
     lies_in = {name: located.get(name) or "none" for name in backends}

@@ -6,6 +6,7 @@ from s3o_proxy.domain.errors import BackendNotFound, NoCopyReadable, NoSuchKey, 
 from s3o_proxy.domain.model import StoredObject
 from s3o_proxy.domain.ranges import part_range, resolve
 from s3o_proxy.domain.read_conditions import Reading, evaluate
+from s3o_proxy.operations.attempt import looked_for_elsewhere
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.read import open_copy
 from s3o_proxy.s3.operation import GetObject, HeadObject, NotModified, ObjectRead
@@ -24,11 +25,16 @@ async def get_object(context: Context, operation: GetObject) -> ObjectRead | Not
         if isinstance(answer, NotModified):
             return answer
         if (again.write_id, again.copies) == (found.write_id, found.copies):
-            raise NoCopyReadable({copy.backend: "404" for copy in found.copies}) from None
+            raise await _not_there(context, found) from None
     try:
         return await _opened(context, again, answer)
-    except BackendNotFound as error:
-        raise NoCopyReadable({error.backend: "404"}) from None
+    except BackendNotFound:
+        raise await _not_there(context, again) from None
+
+
+async def _not_there(context: Context, found: StoredObject) -> NoCopyReadable:
+    names = [copy.backend for copy in found.copies]
+    return NoCopyReadable(dict.fromkeys(names, "404") | await looked_for_elsewhere(context, names))
 
 
 async def _look(context: Context, operation: GetObject, max_age_ms: int) -> tuple[StoredObject, ObjectRead | NotModified]:
