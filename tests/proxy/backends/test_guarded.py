@@ -129,21 +129,27 @@ async def test_joining_parts_may_take_longer_than_other_answers(memory: MemoryBa
     await completing
 
 
+async def single_delete(peer: Peer) -> str:
+    """The next key, by a provider that does not delete in bulk."""
+    while True:
+        head, _ = await peer.request()
+        if head.method != "POST":
+            return head.target.removeprefix("/bucket/")
+        await peer.fail("501 Not Implemented", "NotImplemented")
+
+
 async def test_keys_that_are_deleted_one_by_one_have_a_deadline_each(over_http: OverHTTP, told: Told) -> None:
     """A thousand of them fit into no time-out of one request."""
     deleted: list[str] = []
 
     async def delete(peer: Peer) -> None:
         while True:
-            head, _ = await peer.request()
-            if head.method == "POST":
-                await peer.fail("501 Not Implemented", "NotImplemented")
-                continue
-            if head.target.endswith("stuck"):
+            key = await single_delete(peer)
+            if key == "stuck":
                 await peer.read_to_end()
                 return
             await asyncio.sleep(SHORT_MS / 3000)
-            deleted.append(head.target.removeprefix("/bucket/"))
+            deleted.append(key)
             await peer.answer("204 No Content")
 
     names = [f"key-{number}" for number in range(50)]
@@ -155,30 +161,13 @@ async def test_keys_that_are_deleted_one_by_one_have_a_deadline_each(over_http: 
     assert statuses == {("DeleteObjects", "rejected"): 1, ("DeleteObject", "success"): 50, ("DeleteObject", "timeout"): 1}
 
 
-async def test_where_none_of_many_single_deletions_is_answered_the_rest_is_not_tried(over_http: OverHTTP, told: Told) -> None:
-    async def silent(peer: Peer) -> None:
-        head, _ = await peer.request()
-        if head.method == "POST":
-            await peer.fail("501 Not Implemented", "NotImplemented")
-        await peer.read_to_end()
-
-    names = [f"key-{number}" for number in range(35)]
-    async with serving(silent) as server, over_http(server.url, told) as guarded:
-        failed = await guarded.delete_many(names)
-    assert failed.keys() == set(names)
-    assert 10 <= len(told.calls) <= 20, "those that had begun when the tenth failed"
-
-
 async def test_single_deletions_do_not_follow_a_backend_that_is_exchanged_meanwhile(over_http: OverHTTP, told: Told) -> None:
     """It may lie in another bucket, where what is not there would count as deleted."""
     arrived, go_on = asyncio.Event(), asyncio.Event()
 
     async def delete(peer: Peer) -> None:
         while True:
-            head, _ = await peer.request()
-            if head.method == "POST":
-                await peer.fail("501 Not Implemented", "NotImplemented")
-                continue
+            await single_delete(peer)
             arrived.set()
             await go_on.wait()
             await peer.answer("204 No Content")

@@ -106,6 +106,23 @@ async def test_without_delete_objects_keys_are_deleted_one_by_one(opened: Opener
     assert sorted(methods) == ["DELETE", "DELETE", "DELETE", "POST"], "it is asked for once"
 
 
+async def test_where_none_of_many_single_deletions_is_answered_the_rest_is_not_tried(opened: Opener) -> None:
+    tried: list[str] = []
+
+    async def hang_up(peer: Peer) -> None:
+        head, _ = await peer.request()
+        if head.method == "POST":
+            await peer.fail("501 Not Implemented", "NotImplemented")
+        else:
+            tried.append(head.target)
+
+    names = [f"key-{number}" for number in range(100)]
+    async with serving(hang_up) as server, opened(server.url) as backend:
+        failed = await backend.delete_many(names)
+    assert failed.keys() == set(names)
+    assert 10 <= len(set(tried)) < 20, "those that had begun when the tenth failed"
+
+
 async def test_an_error_inside_a_200_is_an_error(opened: Opener) -> None:
     async def change_its_mind(peer: Peer) -> None:
         while True:
