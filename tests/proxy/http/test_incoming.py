@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import errno
 import socket
 import ssl
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -21,10 +21,9 @@ from tests.support.relay import CONTENT, open_descriptors
 
 from s3o_crds.compiled import ServerConfig
 from s3o_proxy.domain.errors import ClientDisconnected, ClientTimeout
-from s3o_proxy.http import incoming
 from s3o_proxy.http.exchange import HIGH_WATER_BYTES, PIECE_BYTES, Exchange
 from s3o_proxy.http.incoming import WORTH_BYTES
-from s3o_proxy.sockets.descriptor import Descriptor
+from s3o_proxy.sockets.watch import Watch
 
 SIZE = len(CONTENT)
 
@@ -43,24 +42,21 @@ class Meter:
 def meter(monkeypatch: pytest.MonkeyPatch) -> Iterator[Meter]:
     meter = Meter()
 
-    class Counting:
-        @staticmethod
-        def read(number: int, size: int) -> bytes:
-            data = os.read(number, size)
-            meter.read_bytes += len(data)
-            return data
+    opened, init, read = list[Watch](), Watch.__init__, Watch.read
 
-    opened, of = list[Descriptor](), Descriptor.of
+    def noted(watch: Watch, number: int, readable: Callable[[], None]) -> None:
+        opened.append(watch)
+        init(watch, number, readable)
 
-    def noted(transport: asyncio.Transport) -> Descriptor | None:
-        descriptor = of(transport)
-        opened.extend([descriptor] if descriptor is not None else [])
-        return descriptor
+    def counted(watch: Watch, limit_bytes: int) -> bytes:
+        data = read(watch, limit_bytes)
+        meter.read_bytes += len(data)
+        return data
 
-    monkeypatch.setattr(incoming, "os", Counting)
-    monkeypatch.setattr(Descriptor, "of", noted)
+    monkeypatch.setattr(Watch, "__init__", noted)
+    monkeypatch.setattr(Watch, "read", counted)
     yield meter
-    assert all(descriptor.number < 0 for descriptor in opened), "no descriptor outlives its body"
+    assert all(watch.closed for watch in opened), "no watch outlives its body"
 
 
 async def raises_of(client: WireClient, errors: asyncio.Queue[BaseException]) -> BaseException:
@@ -138,7 +134,10 @@ async def test_tls_comes_by_the_transport(tmp_path: Path, meter: Meter) -> None:
 
 
 async def test_without_a_descriptor_they_come_by_the_transport(monkeypatch: pytest.MonkeyPatch, meter: Meter) -> None:
-    monkeypatch.setattr(Descriptor, "of", lambda _transport: None)
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(Watch, "__init__", refuse)
     async with serving(HandlerEdge(echo)) as served, connected(served.port) as client:
         assert (await client.ask(put() + CONTENT)).body == b"PUT /key " + CONTENT
     assert meter.read_bytes == 0
@@ -147,14 +146,12 @@ async def test_without_a_descriptor_they_come_by_the_transport(monkeypatch: pyte
 async def test_what_the_kernel_refuses_to_read_comes_by_the_transport(monkeypatch: pytest.MonkeyPatch) -> None:
     refused = 0
 
-    class Refusing:
-        @staticmethod
-        def read(_number: int, _size: int) -> bytes:
-            nonlocal refused
-            refused += 1
-            raise OSError("no")
+    def refuse(_watch: Watch, _limit_bytes: int) -> bytes:
+        nonlocal refused
+        refused += 1
+        raise OSError("no")
 
-    monkeypatch.setattr(incoming, "os", Refusing)
+    monkeypatch.setattr(Watch, "read", refuse)
     async with serving(HandlerEdge(echo)) as served, connected(served.port) as client:
         for _ in range(2):
             assert (await client.ask(put() + CONTENT)).body == b"PUT /key " + CONTENT
@@ -230,6 +227,22 @@ async def test_who_takes_the_body_hears_that_the_client_is_gone(how: str) -> Non
             client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.writer.transport.abort()
         assert isinstance(await asyncio.wait_for(errors.get(), 20), ClientDisconnected)
+
+
+@pytest.mark.parametrize("how", ["closes", "resets"])
+async def test_a_client_that_is_gone_is_noticed_before_its_last_bytes_are_read(how: str) -> None:
+    """They and the end are there when the loop looks, as after a client that sends and is killed."""
+    errors, taken = asyncio.Queue[BaseException](), asyncio.Event()
+    async with serving(keeping(errors, taken)) as served:
+        for _ in range(5):
+            taken.clear()
+            with socket.create_connection(("127.0.0.1", served.port)) as client:
+                await asyncio.to_thread(client.sendall, put() + CONTENT[: SIZE // 2])
+                await taken.wait()
+                client.sendall(b"x" * 50_000)
+                if how == "resets":
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            assert isinstance(await asyncio.wait_for(errors.get(), 5), ClientDisconnected)
 
 
 async def test_an_answer_in_the_middle_of_a_body_arrives_and_ends_the_connection() -> None:

@@ -7,14 +7,13 @@ here is read once, into the bytes that are handed on, and while they are still i
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 
 from s3o_proxy.http.exchange import PIECE_BYTES
-from s3o_proxy.sockets.descriptor import Descriptor
+from s3o_proxy.sockets.watch import Watch
 
 WORTH_BYTES = 1024 * 1024
-"""With less to come, a second descriptor of the socket costs more than it saves."""
+"""With less to come, a watch of the socket costs more than it saves."""
 
 
 class Incoming:
@@ -23,28 +22,28 @@ class Incoming:
     def __init__(self, transport: asyncio.Transport, receive: Callable[[bytes], None]) -> None:
         self._transport, self._receive = transport, receive
         self._transport_reads = True
-        self._inlet: Descriptor | None = None
-        """While it is read, or paused, and the transport is deaf."""
-        self._inlet_reads = False
+        self._watch: Watch | None = None
+        """While the socket is read, or paused, and the transport is deaf."""
         self._may_read = True
 
     def set(self, *, reads: bool, left_bytes: int) -> None:
         """`left_bytes`: of a body, what is still to come as it is."""
         if self._transport.is_closing():
             return
-        if self._inlet is None and left_bytes >= WORTH_BYTES and self._may_read:
-            self._inlet = Descriptor.of(self._transport)
-            self._may_read = self._inlet is not None
+        if self._watch is None and left_bytes >= WORTH_BYTES and self._may_read:
+            self._watch = Watch.of(self._transport, self._read)
+            self._may_read = self._watch is not None
         elif not left_bytes:
             self.close()
-        self._let_transport_read(reads=reads and self._inlet is None)
-        self._let_inlet_read(reads=reads)
+        self._let_transport_read(reads=reads and self._watch is None)
+        if self._watch is not None:
+            self._watch.set(on=reads)
 
     def close(self) -> None:
-        """The inlet: it would keep a connection open that is lost."""
-        if self._inlet is not None:
-            self._inlet.close()
-            self._inlet, self._inlet_reads = None, False
+        """Ends the watch of the socket; it costs a descriptor."""
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
 
     def _let_transport_read(self, *, reads: bool) -> None:
         if reads == self._transport_reads:
@@ -55,21 +54,12 @@ class Incoming:
         else:
             self._transport.pause_reading()
 
-    def _let_inlet_read(self, *, reads: bool) -> None:
-        if self._inlet is None or reads == self._inlet_reads:
-            return
-        self._inlet_reads = reads
-        if reads:
-            self._inlet.watch(self._read)
-        else:
-            self._inlet.watch_no_more()
-
     def _read(self) -> None:
-        if self._inlet is None or self._transport.is_closing():
+        if self._watch is None or self._transport.is_closing():
             self.close()
             return
         try:
-            data = os.read(self._inlet.number, PIECE_BYTES)
+            data = self._watch.read(PIECE_BYTES)
         except BlockingIOError:
             return
         except OSError:

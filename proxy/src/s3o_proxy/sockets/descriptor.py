@@ -47,22 +47,12 @@ class Descriptor:
         self._forget = self._loop.remove_writer
         await self._until_awake()
 
-    def watch(self, readable: Callable[[], None]) -> None:
-        """`readable` is called whenever there are bytes or an end, until `watch_no_more`."""
-        self._loop.add_reader(self.number, readable)
-        self._forget = self._loop.remove_reader
-
-    def watch_no_more(self) -> None:
-        if self._forget is not None:
-            self._forget(self.number)
-            self._forget = None
-
     def wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def close(self) -> None:
-        self.watch_no_more()
+        self._watch_no_more()
         if self.number >= 0:
             os.close(self.number)
             self.number = -1
@@ -74,4 +64,9 @@ class Descriptor:
             await self._waiter
         finally:
             self._waiter = None
-            self.watch_no_more()
+            self._watch_no_more()
+
+    def _watch_no_more(self) -> None:
+        if self._forget is not None:
+            self._forget(self.number)
+            self._forget = None
