@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 
@@ -30,7 +30,12 @@ _MOST_PLANS = 50
 
 
 class Refused(Exception):
-    """The API server refuses something of the plan for good. The status says so; it is tried again, in case somebody grants or frees it."""
+    """The API server refuses something of the plan for good. The status says so; it is tried again, in case somebody grants or frees it.
+    `due`: when there is something to do all the same, for all that is not refused."""
+
+    def __init__(self, message: str, due: str = "") -> None:
+        super().__init__(message)
+        self.due = due
 
 
 class Reconciler:
@@ -75,15 +80,19 @@ class Reconciler:
             except (KubeError, Refused) as error:
                 self._metrics.reconciles.labels("error").inc()
                 _LOG.warning("S3Orchestrator %s: %s; tried again in %.1f s", key, error, self._queue.failed(key))
+                self._again_at(key, error.due if isinstance(error, Refused) else "")
             except Exception:  # noqa: BLE001  the border: logged whole, counted, and tried again
                 self._metrics.reconciles.labels("mistake").inc()
                 _LOG.exception("S3Orchestrator %s: a mistake of the operator; tried again in %.1f s", key, self._queue.failed(key))
             else:
                 self._metrics.reconciles.labels("done").inc()
                 self._queue.done(key)
-                if due:
-                    # A second late: never before the time has come, which would be a plan for nothing.
-                    self._queue.add_after(key, max(0.0, (datetime.fromisoformat(due) - datetime.now(UTC)).total_seconds()) + 1)
+                self._again_at(key, due)
+
+    def _again_at(self, key: Key, due: str) -> None:
+        if due:
+            # A second late: never before the time has come, which would be a plan for nothing.
+            self._queue.add_after(key, max(0.0, (datetime.fromisoformat(due) - datetime.now(UTC)).total_seconds()) + 1)
 
     async def reconcile(self, key: Key) -> str:
         """When it is due again (RFC 3339), or nothing. Raises KubeError for what may pass, Refused for what will not."""
@@ -96,14 +105,17 @@ class Reconciler:
         for _ in range(_MOST_PLANS):
             planned = plan(self._observed(key, failures))
             if planned == before:
-                raise Refused(f"what was done did not help: {type(planned.actions[0]).__name__} is wanted again")
-            before = planned
-            now, at_the_proxies = planned.statuses() if failures else planned, partial(self._operations.do, key)
-            outcome = await apply(now, self._kube, self._cache, self._progress_of(now), at_the_proxies, partial(self._fleet.hear, key))
-            if failures:
-                raise Refused("; ".join(map(str, failures)))
-            failures = outcome.failures
-            if not outcome.again and not failures:
+                wanted = f"what was done did not help: {type(planned.actions[0]).__name__} is wanted again"
+                raise Refused(_said(failures) or wanted, planned.due)
+            before, told = planned, any(one.step is None for one in failures)
+            at_the_proxies, has_news = partial(self._operations.do, key), partial(self._fleet.hear, key)
+            outcome = await apply(planned, self._kube, self._cache, self._progress_of(planned), at_the_proxies, has_news)
+            if told:
+                raise Refused(_said(failures), planned.due)
+            failures += outcome.failures
+            if not outcome.again and not outcome.failures:
+                if failures:
+                    raise Refused(_said(failures), planned.due)
                 return planned.due
         raise Refused(f"{_MOST_PLANS} plans did not settle it")
 
@@ -121,3 +133,7 @@ class Reconciler:
             self._announcer.tell(happenings(action, before, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")))
 
         return progress
+
+
+def _said(failures: Iterable[Failure]) -> str:
+    return "; ".join(dict.fromkeys(map(str, failures)))

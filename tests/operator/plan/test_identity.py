@@ -11,7 +11,7 @@ import pytest
 from tests.operator.plan.test_planner import carried_out
 from tests.operator.plan.test_sync import DEPLOYMENT, condition, pod, saying, settled, statuses, wanted
 
-from s3o_operator.plan.actions import Latch, SetStatus
+from s3o_operator.plan.actions import Latch, SetStatus, step_of
 from s3o_operator.plan.contacts import BackendReport
 from s3o_operator.plan.happenings import happenings
 from s3o_operator.plan.identity import ADOPT, expected_id, replacement
@@ -230,6 +230,15 @@ def test_a_change_that_is_taken_back_is_over() -> None:
 def test_while_nothing_can_be_written_nothing_is_noted() -> None:
     seen = replace(of(settled(), FIRST), failures=(Failure("PATCH: forbidden"),))
     assert {type(action) for action in plan(seen).actions} <= {SetStatus}
+
+
+def test_while_it_cannot_be_noted_nothing_is_written_that_would_not_name_it() -> None:
+    """Proxies that were told no id any more would take any database for the right one."""
+    seen = of(settled(), FIRST)
+    note = latch_of(seen)
+    assert note is not None
+    refused = replace(seen, failures=(Failure("PATCH: forbidden", step=step_of(note)),))
+    assert {type(action) for action in plan(refused).actions} <= {SetStatus}
 
 
 def at_database(digest: str, seen: Observed, *pods: str) -> Observed:

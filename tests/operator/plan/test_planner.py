@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import yaml
 from tests.support import resources
+from tests.support.planned import fleet, sb
 
 from s3o_crds.layout import TooLarge
-from s3o_operator.plan.actions import Delete, Ensure, Latch, SetStatus, WriteKeys, render
+from s3o_operator.plan.actions import Delete, Ensure, Latch, Plan, SetStatus, StartOperation, WriteKeys, render
 from s3o_operator.plan.manifests.admin import build_admin_secret
-from s3o_operator.plan.observed import Failure, Key, Object, Observed, ref_of
+from s3o_operator.plan.observed import Failure, Key, Object, Observed, Step, ref_of
 from s3o_operator.plan.planner import plan
 from s3o_operator.plan.registry import CredentialRef, Entry, KeyPair, registry_of
 from s3o_operator.plan.removal import FINALIZERS
@@ -101,6 +102,30 @@ def test_nothing_is_served_before_it_is_protected() -> None:
     assert render(plan(unprotected)) == "protect StorageBackend default/one\n"
     refused = plan(replace(unprotected, failures=(Failure("PATCH: forbidden"),)))
     assert "Accepted=False NotProtected" in render(refused)
+
+
+def test_what_holds_up_one_backend_holds_up_no_drain_of_another() -> None:
+    world = fleet()
+    for ref in (sb("one"), sb("two")):
+        world.annotate(ref, drain="t1")
+    refused = Failure("PATCH: forbidden", step=Step("Latch", sb("one")))
+    (latch,) = plan(replace(world.observed(), failures=(refused,))).actions
+    assert isinstance(latch, Latch)
+    world.do(latch)
+    planned = plan(replace(world.observed(), failures=(refused,)))
+    assert [one.ref for one in planned.actions if isinstance(one, StartOperation)] == [sb("two")]
+    stalled = {
+        action.ref: "Stalled=True ApplyFailed: PATCH: forbidden" in render(Plan((action,)))
+        for action in planned.actions
+        if isinstance(action, SetStatus)
+    }
+    assert (stalled[sb("one")], stalled.get(sb("two"), False)) == (True, False)
+
+
+def test_what_all_is_built_on_holds_up_all() -> None:
+    """A key that is not in the registry, say, or an admin token that is not there."""
+    planned = plan(replace(observed(), failures=(Failure("POST: forbidden"),)))
+    assert {type(action) for action in planned.actions} == {SetStatus}
 
 
 def test_everything_is_made_in_order_and_then_reported() -> None:

@@ -36,6 +36,7 @@ from s3o_operator.plan.actions import (
     SetStatus,
     StartOperation,
     WriteKeys,
+    step_of,
 )
 from s3o_operator.plan.manifests.labels import controller_of, is_ours
 from s3o_operator.plan.observed import Failure, Object, Ref, ref_of
@@ -119,7 +120,7 @@ class _Run:
                     self.again |= await _carry_out(action, self.kube, self.cache)
                 self.progress(action)
             except (Forbidden, Invalid) as error:
-                self.failures.append(Failure(str(error), _owner_of(action)))
+                self.failures.append(_failure(action, str(error)))
             except KubeError as error:
                 broken.append(error)
             if broken:
@@ -147,9 +148,14 @@ def _ends_it(action: FleetAction) -> bool:
     return isinstance(action, ForgetBackend) or (isinstance(action, StartOperation) and action.kind == "Purge")
 
 
-def _owner_of(action: Action) -> str:
-    """Who is told when it is refused. That a status is refused cannot be said in that status."""
-    return controller_of(action.manifest) if isinstance(action, Ensure) else ""
+def _failure(action: Action, message: str) -> Failure:
+    """That a status is refused cannot be said in that status: it is told of the orchestrator then."""
+    match action:
+        case Ensure(manifest):
+            return Failure(message, controller_of(manifest))
+        case Protect(_, uid):
+            return Failure(message, uid, step_of(action))
+    return Failure(message, step=step_of(action))
 
 
 async def _carry_out(action: Action, kube: Kube, cache: Cache) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from s3o_operator.plan.observed import Key, Object, Ref, ref_of
+from s3o_operator.plan.observed import Key, Object, Ref, Step, ref_of
 from s3o_operator.plan.registry import CredentialRef
 
 
@@ -166,6 +166,16 @@ class SetStatus:
 FleetAction = StartOperation | CancelOperation | ForgetBackend
 """What is done at the proxies."""
 Action = MintToken | WriteKeys | DropKeys | Latch | Protect | Ensure | HandOver | Delete | FleetAction | Release | SetStatus
+
+
+def step_of(action: Action) -> Step | None:
+    """None: it is about more than one resource, or nothing is built on it."""
+    match action:
+        case Latch(ref):
+            return Step("Latch", ref)
+        case Protect(ref):
+            return Step("Protect", ref)
+    return None
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,9 @@ class Scene:
         children = [str(child) for child, owner in sorted(self.findings.conflicts.items()) if owner in owners]
         return f"{', '.join(children)}: exists and is not ours; remove or rename it" if children else ""
 
-    def refusals_of(self, owners: Collection[str]) -> str:
-        """What the API server refuses of their children. A namespace that is full, say, is the trouble of who is in it, not of all."""
-        return "; ".join(one.message for one in self.observed.failures if one.owner in owners)
+    def refusals_of(self, owners: Collection[str], ref: Ref | None = None) -> str:
+        """What the API server refuses of them and their children, and the step of `ref` that it refuses. A namespace that is full, say, is
+        the trouble of who is in it, not of all."""
+        failures = self.observed.failures
+        own = [one.message for one in failures if one.owner in owners or (one.step and one.step.ref == ref)]
+        return "; ".join(dict.fromkeys(own))

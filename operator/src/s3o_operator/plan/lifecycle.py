@@ -15,7 +15,7 @@ from s3o_crds.v1alpha1 import StorageBackend, VirtualBucket
 from s3o_operator.plan.actions import Action, DropKeys, Latch, Protect, Release
 from s3o_operator.plan.contacts import not_yet_at
 from s3o_operator.plan.fates import Fate, backend_fate, bucket_fate
-from s3o_operator.plan.observed import Object, Observed, Ref
+from s3o_operator.plan.observed import Object, Observed, Ref, Step
 from s3o_operator.plan.operations import STALLED
 from s3o_operator.plan.reading import Reading, read
 from s3o_operator.plan.rebalancing import orchestrator_fate
@@ -112,9 +112,12 @@ def unprotected(reading: Reading, compilation: Compilation) -> list[Protect]:
     ]
 
 
-def not_protected(protects: Iterable[Protect]) -> dict[Ref, Rejection]:
-    message = "our finalizer cannot be put on it (see the status of its S3Orchestrator), so it is not served"
-    return {protect.ref: Rejection(*protect.ref, "NotProtected", message) for protect in protects}
+def not_protected(protects: Iterable[Protect], observed: Observed) -> dict[Ref, Rejection]:
+    found = {}
+    for protect in protects:
+        why = observed.stuck.get(Step("Protect", protect.ref), "see the status of its S3Orchestrator")
+        found[protect.ref] = Rejection(*protect.ref, "NotProtected", f"our finalizer cannot be put on it, so it is not served: {why}")
+    return found
 
 
 def last_steps(fates: Fates, observed: Observed, compilation: Compilation) -> list[Action]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from s3o_operator.plan.contacts import Contact
 
@@ -37,12 +37,23 @@ def ref_of(document: Mapping[str, Any]) -> Ref:
     return Ref(document["kind"], document["metadata"].get("namespace", ""), document["metadata"]["name"])
 
 
+class Step(NamedTuple):
+    """What one resource has to have before more is done with it: the note of it in its status, or our finalizer."""
+
+    kind: Literal["Latch", "Protect"]
+    ref: Ref
+
+
 @dataclass(frozen=True)
 class Failure:
-    """What the API server refused for good, in words. `owner`: uid of the resource whose child it is, or nothing."""
+    """What the API server refused for good, in words. `owner`: uid of the resource that it is told of, or nothing.
+
+    `step`: what was refused holds up that one resource, and no other.
+    """
 
     message: str
     owner: str = ""
+    step: Step | None = None
 
     def __str__(self) -> str:
         return self.message
@@ -54,7 +65,7 @@ class Observed:
 
     `namespaces`: labels of each namespace, by its name; None where one namespace is all that is watched.
     `contacts`: what each pod said last, by its uid. `operations`: those that the pods know; None: they were not asked, or did not answer.
-    `failures`: what the API server refused of the last plan, in words. `now`: RFC 3339, to the second.
+    `failures`: what the API server refused of the plans before this one, in words. `now`: RFC 3339, to the second.
     """
 
     key: Key
@@ -72,3 +83,8 @@ class Observed:
     unusable: Mapping[str, str] = field(default_factory=dict)
     """Kinds of optional children that cannot be used now → why, in a sentence."""
     failures: tuple[Failure, ...] = ()
+
+    @property
+    def stuck(self) -> Mapping[Step, str]:
+        """Why, in words."""
+        return {one.step: one.message for one in self.failures if one.step}

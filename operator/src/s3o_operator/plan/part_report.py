@@ -60,7 +60,7 @@ def _verdict(part: Part, scene: Scene) -> Verdict:
         return waiting(REPLACED, f"S3Orchestrator {key} serves nothing: its metadata database is another one; its status says what to do")
     if conflicts := scene.conflicts_of({part.uid}):
         return Verdict(ready=False, reason="NameConflict", message=conflicts, stalled=True)
-    if refusals := scene.refusals_of({part.uid}):
+    if refusals := scene.refusals_of({part.uid}, part.ref):
         return Verdict(ready=False, reason="ApplyFailed", message=refusals, stalled=True)
     if not scene.proxies.available:
         return waiting("WaitingForProxies", "no proxy is available yet")

@@ -7,7 +7,7 @@ of a resource because of a trigger or its deletion is decided before all this, b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from s3o_crds.access import Standing
@@ -16,7 +16,7 @@ from s3o_crds.compiled import SecretRef
 from s3o_crds.layout import TooLarge
 from s3o_crds.v1alpha1 import S3Orchestrator, VirtualBucket
 from s3o_crds.values import Duration
-from s3o_operator.plan.actions import Action, Delete, Ensure, MintToken, Plan
+from s3o_operator.plan.actions import Action, Delete, Ensure, Latch, MintToken, Plan, step_of
 from s3o_operator.plan.bucket_children import children_of_buckets
 from s3o_operator.plan.children import Children, children_of, deployment_ref, restart_stamp, usable
 from s3o_operator.plan.credentials import Credentials, as_given, credentials_in
@@ -54,6 +54,15 @@ _SHUTDOWN_DELAY = Duration("10s")
 
 
 def plan(observed: Observed) -> Plan:
+    """What is refused of one resource's first steps holds up that resource. Of anything else all of it may be built on: then no more is
+    done than to say so."""
+    note = to_note(observed)
+    says_only = any(one.step is None for one in observed.failures) or (note is not None and not _untried([note], observed))
+    planned = _plan(observed, note, says_only=says_only)
+    return planned.statuses() if says_only else planned
+
+
+def _plan(observed: Observed, note: Latch | None, *, says_only: bool) -> Plan:
     everything = read(observed)
     fates = decide_fates(observed, everything)
     if everything.orchestrator is None or observed.orchestrator is None or is_leaving(observed.orchestrator):
@@ -61,7 +70,7 @@ def plan(observed: Observed) -> Plan:
         return Plan((*releases(fates, observed), *statuses(observed, everything, Findings(fates=fates.by_ref))))
     if is_paused(observed.orchestrator):
         return paused_plan(observed.orchestrator, observed.now)
-    if not observed.failures and (note := to_note(observed)):
+    if note and not says_only:
         return Plan((note,))
     frozen, orchestrator = frozen_in(observed, everything), everything.orchestrator
     reading, fates = still_served(frozen.without(everything), fates), fates.without(frozen.refs)
@@ -71,10 +80,12 @@ def plan(observed: Observed) -> Plan:
     first: list[Action] = [*_missing_token(observed, reading), *fates.latches]
     if compilation.config is not None:
         first += before_all_else(observed, reading, credentials, compilation.rejections)
-    if not observed.failures and (first := first or [*unprotected(reading, compilation)]):
+    protects = unprotected(reading, compilation)
+    if not says_only and (first := _untried(first, observed) or _untried(protects, observed)):
         return Plan(tuple(first))
-    if protects := unprotected(reading, compilation):
-        credentials.refused |= not_protected(protects)
+    # Who is served already stays so: what is stored there must be found.
+    if new := [protect for protect in protects if protect.ref not in standing.attached]:
+        credentials.refused |= not_protected(new, observed)
         compilation = _compile(observed, reading, orchestrator, credentials, standing, frozen.kept)
     try:
         wanted = _wanted(observed, reading, orchestrator, compilation, credentials)
@@ -88,6 +99,11 @@ def plan(observed: Observed) -> Plan:
     rejected = {Ref(one.kind, one.namespace, one.name) for one in compilation.rejections}
     served = [one for bucket, all_ in credentials.generated.items() if bucket not in rejected for one in all_]
     return Plan((*actions, *statuses(observed, everything, findings)), earliest(due(served, observed.now), fates.due(observed.now)))
+
+
+def _untried(actions: Sequence[Action], observed: Observed) -> list[Action]:
+    """Without what was refused already."""
+    return [one for one in actions if step_of(one) not in observed.stuck]
 
 
 def _refused_whole(compilation: Compilation, orchestrator: S3Orchestrator, message: str) -> Compilation:
