@@ -6,6 +6,9 @@ import asyncio
 import json
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from tests.support.dictionary import (
     BUCKET,
     TOKEN,
@@ -132,6 +135,20 @@ async def test_health_and_metrics_are_answered_without_proof_on_the_same_connect
         assert (response.status, json.loads(response.body)) == (503, {"status": "not ready", "reason": "Stopping"})
         assert (await client.ask(request_head("GET", "/health", token=""))).status == 200
         assert await is_alive(client)
+
+
+async def test_a_fault_of_the_admin_api_is_answered_and_logged_and_the_connection_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail(_: Request) -> Response:
+        raise ZeroDivisionError("the details")
+
+    edge = DictionaryEdge(Dictionary(), [Route("/admin/api/status", fail)])
+    async with serving(edge.endpoint) as served, connected(served.port) as client:
+        response = await client.ask(request_head("GET", "/admin/api/status", token=""))
+        assert response.status == 500
+        assert b"details" not in response.body
+        assert await is_alive(client)
+    (record,) = caplog.records
+    assert (record.message, record.exc_info is not None) == ("GET /admin/api/status failed", True)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ rule is the same, but for a bearer token, which S3 does not know: with a proof o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -20,6 +21,8 @@ from starlette.types import ASGIApp, Message, Scope
 from s3o_proxy.http.exchange import Exchange
 from s3o_proxy.http.head import Head
 from s3o_proxy.http.status import status_line
+
+logger = logging.getLogger(__name__)
 
 Reason = Callable[[], Awaitable[str]]
 """Why nobody should send requests here now; empty when all is well."""
@@ -91,7 +94,13 @@ async def serve_site(site: ASGIApp, exchange: Exchange) -> None:
         else:
             body.append(message.get("body", b""))
 
-    await site(scope, receive, send)
+    try:
+        await site(scope, receive, send)
+    except Exception as error:
+        # Starlette raises a handler's exception once its 500 is sent: for the server's log, and no reason to withhold the answer.
+        if not body:
+            raise
+        logger.error("%s %s failed", head.method, scope["path"], exc_info=error)
     lines = [status_line(start["status"]), *(b"%b: %b\r\n" % pair for pair in start["headers"])]
     exchange.answer(b"".join(lines), b"" if head.method == "HEAD" else b"".join(body))
 
