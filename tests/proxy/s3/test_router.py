@@ -120,6 +120,13 @@ def test_two_subresources_conflict(method: str, target: str) -> None:
     assert "Conflicting query string parameters" in refusal_of("InvalidArgument", route, facts(method, target)).message
 
 
+@pytest.mark.parametrize("target", ["/photos/key", "/photos/key?uploadId=u&partNumber=1"])
+def test_a_piece_is_not_taken_for_the_whole(target: str) -> None:
+    """`curl -C - -T file` sends the rest of it so."""
+    error = refusal_of("NotImplemented", route, facts("PUT", target, {"content-range": "bytes 4096-8191/8192"}))
+    assert (error.status, error.extra["Header"]) == (501, "Content-Range")
+
+
 @pytest.mark.parametrize("target", ["/photos?prefix=a&prefix=b", "/photos/k?versionId=null&versionId=null"])
 def test_a_parameter_given_twice_is_refused(target: str) -> None:
     refusal_of("InvalidArgument", route, facts("GET", target))

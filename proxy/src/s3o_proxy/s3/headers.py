@@ -5,6 +5,7 @@ Decisions, each one the exact S3 error or the honest 501, never silence:
 * Server-side encryption headers (SSE-S3, SSE-KMS, SSE-C) are 501: no code here encrypts, so no header may be taken to say so.
 * `x-amz-acl: private` and `bucket-owner-full-control` mean what holds anyway and are accepted; any other canned ACL, and any grant, is
   AccessControlListNotSupported, as on a bucket with ACLs disabled (the default of AWS since 2023).
+* `Content-Range` of a body is 501: it is a piece of an object, and would be stored as the whole of it.
 * Tags and object locks are 501; an empty `x-amz-tagging` is no tag, `x-amz-bucket-object-lock-enabled: false` no lock.
 * `x-amz-expected-bucket-owner`, `x-amz-request-payer`, `x-amz-mfa` and `x-amz-bypass-governance-retention` name things that do not exist
   here; they are accepted and change nothing.
@@ -95,6 +96,12 @@ def refuse_what_nobody_keeps(headers: Mapping[str, str]) -> None:
             raise S3Error("AccessControlListNotSupported")
     _check_acl(headers)
     _check_storage_class(headers)
+
+
+def refuse_a_piece(headers: Mapping[str, str]) -> None:
+    """Raises NotImplemented for a body that says to be a piece of an object, as `curl -C` sends it (RFC 9110 §14.5)."""
+    if "content-range" in headers:
+        raise header_not_implemented("Content-Range")
 
 
 def _asks_for_more(name: str, value: str) -> bool:

@@ -11,7 +11,7 @@ from s3o_proxy.s3.bucket_requests import MAX_PAGE, Headers, Parameters
 from s3o_proxy.s3.checksum_headers import asked_algorithm, checksum_type, checksum_values, upload_checksum
 from s3o_proxy.s3.conditions import NO_CONDITIONS, parse_copy_range, parse_range, range_conditions, read_conditions, write_conditions
 from s3o_proxy.s3.errors import S3Error, invalid_argument
-from s3o_proxy.s3.headers import description, refuse_what_nobody_keeps
+from s3o_proxy.s3.headers import description, refuse_a_piece, refuse_what_nobody_keeps
 from s3o_proxy.s3.operation import (
     AbortMultipartUpload,
     CompleteMultipartUpload,
@@ -80,6 +80,7 @@ def put_object(bucket: str, key: str, parameters: Parameters, headers: Headers) 
     refuse_what_nobody_keeps(headers)
     if "x-amz-copy-source" in headers:
         return _copy_object(bucket, key, parameters, headers)
+    refuse_a_piece(headers)
     return PutObject(bucket, key, description(headers), write_conditions(headers))
 
 
@@ -121,6 +122,7 @@ def upload_part(bucket: str, key: str, parameters: Parameters, headers: Headers)
         raise invalid_argument(missing, "", "A part is uploaded with both partNumber and uploadId")
     number, upload_id = part_number_parameter(parameters), _upload_id(parameters)
     if "x-amz-copy-source" not in headers:
+        refuse_a_piece(headers)
         return UploadPart(bucket, key, upload_id, number)
     byte_range = parse_copy_range(headers.get("x-amz-copy-source-range"))
     return UploadPartCopy(bucket, key, upload_id, number, copy_source(headers), byte_range)
