@@ -12,9 +12,11 @@ from tests.support.stories import Stage, backend_config, open_stage
 from s3o_proxy.backends.memory import Fault
 from s3o_proxy.domain.errors import MetadataUnavailable
 from s3o_proxy.domain.operation import Operation, Progress, Wish
+from s3o_proxy.metadata.port import Contents
 from s3o_proxy.s3.operation import DeleteObject, PutObject
 from s3o_proxy.workers import journal
 from s3o_proxy.workers.operate import LOOK_AGAIN_MS, Operate
+from s3o_proxy.workers.report import Report
 
 
 async def state(stage: Stage, token: str) -> tuple[str, str]:
@@ -74,6 +76,61 @@ async def test_one_that_stalled_is_looked_at_again_after_a_while_or_with_another
     assert (await state(stage, "drain"))[0] == "Succeeded"
 
 
+async def test_one_that_cannot_be_carried_out_holds_up_no_other(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(30):
+        await stage.perform(PutObject("photos", f"key-{number}"), b"data")
+
+    async def too_long(_bucket: str) -> None:
+        raise MetadataUnavailable("canceling statement due to statement timeout")
+
+    worker = Operate(stage.means)
+    with monkeypatch.context() as patched:
+        patched.setattr(stage.metadata, "bucket_remains", too_long)
+        await stage.desk.ask(Wish("Drain", "uid", "drain", "first"))
+        await stage.desk.ask(Wish("Purge", "uid", "purge", bucket="films"))
+        await stage.operate(worker)
+        assert (await state(stage, "drain"))[0] == "Succeeded"
+    assert (await state(stage, "purge"))[0] == "Pending"
+    await stage.operate(worker)
+    assert (await state(stage, "purge"))[0] == "Pending", "what failed rests for a while"
+    stage.now_ms += LOOK_AGAIN_MS
+    await stage.operate(worker)
+    assert (await state(stage, "purge"))[0] == "Succeeded"
+
+
+async def test_one_that_failed_is_tried_again_while_another_takes_hours(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    remains, tries = stage.metadata.bucket_remains, 0
+
+    async def late(bucket: str) -> Contents:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise MetadataUnavailable("no connection")
+        return await remains(bucket)
+
+    monkeypatch.setattr(stage.metadata, "bucket_remains", late)
+    working, stall = await held_up(stage)
+    await stage.desk.ask(Wish("Purge", "uid", "purge", bucket="films"))
+    async with asyncio.timeout(10):
+        while (await state(stage, "purge"))[0] != "Succeeded":
+            await asyncio.sleep(0.05)
+            stage.now_ms += LOOK_AGAIN_MS
+    assert (await state(stage, "drain"))[0] == "Running"
+    stall.release()
+    await working
+
+
+async def test_an_error_of_ours_is_not_taken_for_one_of_the_world(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def wrong(_bucket: str) -> None:
+        raise TypeError("ours")
+
+    monkeypatch.setattr(stage.metadata, "bucket_remains", wrong)
+    await stage.desk.ask(Wish("Purge", "uid", "purge", bucket="films"))
+    with pytest.raises(ExceptionGroup) as failure:
+        await Operate(stage.means).run_once()
+    assert failure.group_contains(TypeError)
+
+
 async def test_while_the_database_is_away_it_fails_and_later_goes_on(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     await stage.perform(PutObject("photos", "k"), b"data")
     await stage.desk.ask(Wish("Drain", "uid", "drain", "first"))
@@ -83,6 +140,8 @@ async def test_while_the_database_is_away_it_fails_and_later_goes_on(stage: Stag
 
     with monkeypatch.context() as patched:
         patched.setattr(stage.metadata, "record_operation", away)
+        assert await Operate(stage.means).run_once() == Report(failed=1)
+        patched.setattr(stage.metadata, "active_operations", away)
         with pytest.raises(ExceptionGroup) as failure:
             await Operate(stage.means).run_once()
         assert failure.group_contains(MetadataUnavailable)

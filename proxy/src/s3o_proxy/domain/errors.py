@@ -10,6 +10,13 @@ class DomainError(Exception):
     """Base of all errors that the proxy raises on purpose."""
 
 
+def causes(error: BaseException) -> list[BaseException]:
+    """What is in a group of errors, and in groups within it; else the error itself."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [cause for inner in error.exceptions for cause in causes(inner)]
+
+
 # --- what the client asked for is not there, or not so -------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from s3o_proxy.domain.errors import DomainError
+from s3o_proxy.domain.errors import DomainError, causes
 from s3o_proxy.metadata.port import Metadata
 from s3o_proxy.workers.report import Report, Worker
 
@@ -64,10 +64,10 @@ class Driver:
             # time-out of the rest that follows would be the end of this worker.
             report = await (self._run_leased(worker) if worker.singleton else asyncio.create_task(worker.run_once()))
         except Exception as error:
-            causes = _leaves(error)
+            told = causes(error)
             # A database or a backend that is away is no bug: say so in a line, and come back later.
-            expected = all(isinstance(cause, DomainError) for cause in causes)
-            log.warning("worker %s failed: %s", worker.name, "; ".join(map(str, causes)), exc_info=None if expected else error)
+            expected = all(isinstance(cause, DomainError) for cause in told)
+            log.warning("worker %s failed: %s", worker.name, "; ".join(map(str, told)), exc_info=None if expected else error)
             self._meter.worker_ran(worker.name, failures=failures + 1, done=0, failed=0)
             return None
         self._meter.worker_ran(worker.name, failures=0, done=report.done, failed=report.failed)
@@ -101,9 +101,3 @@ class Driver:
                 await self._wakes[worker.name].wait()
         except TimeoutError:
             return
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if not isinstance(error, BaseExceptionGroup):
-        return [error]
-    return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
