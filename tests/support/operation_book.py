@@ -25,7 +25,7 @@ class OperationBook:
         with self._lock:
             match (method, *path.partition("?")[0].split("/")):
                 case ("GET", "operations"):
-                    return 200, {"operations": [self._told(row) for row in self.rows[:100]]}
+                    return 200, {"operations": [self._told(row) for number, row in enumerate(self.rows) if number < 100 or _holds(row)]}
                 case ("POST", "operations"):
                     return self._asked(body)
                 case ("GET", "operations", wanted):
@@ -55,9 +55,13 @@ class OperationBook:
         return told
 
     def _cancelled(self, row: Object) -> Object:
-        if row["state"] not in _ENDED or (row["kind"], row["state"]) == ("Drain", "Succeeded"):
+        if _holds(row):
             row["state"] = "Cancelled"
         return row
+
+
+def _holds(row: Object) -> bool:
+    return row["state"] not in _ENDED or (row["kind"], row["state"]) == ("Drain", "Succeeded")
 
 
 _UNKNOWN: tuple[int, Object] = (404, {"error": "no such thing"})

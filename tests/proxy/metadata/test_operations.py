@@ -77,7 +77,22 @@ async def test_the_newest_are_listed_first_and_by_subject(ledger: Metadata) -> N
         await ledger.ask_operation(replace(drain, created_ms=NOW_MS + number))
     assert [one.operation_id for one in await ledger.list_operations("", 10)] == ["o2", "o1", "o0"]
     assert [one.operation_id for one in await ledger.list_operations("a", 10)] == ["o2", "o0"]
-    assert [one.operation_id for one in await ledger.list_operations("", 1)] == ["o2"]
+
+
+async def test_what_is_at_work_or_keeps_a_backend_closed_is_listed_however_many_are_newer(ledger: Metadata) -> None:
+    states: tuple[State, ...] = ("Running", "Succeeded", "Cancelled")
+    for number, state in enumerate(states):
+        drain = await ledger.ask_operation(replace(a_drain(state, token=state, backend=f"b{number}"), created_ms=NOW_MS + number))
+        assert await ledger.record_operation(replace(drain, state=state))
+    await ledger.cancel_operation("Cancelled", NOW_MS)
+    for number in range(3):
+        purge = Operation(f"p{number}", "Purge", f"s{number}", "deletion", NOW_MS + 10 + number, bucket=f"gone-{number}")
+        await ledger.ask_operation(purge)
+        await ledger.record_operation(replace(purge, state="Succeeded"))
+    assert [one.operation_id for one in await ledger.list_operations("", 2)] == ["p2", "p1", "Succeeded", "Running"]
+    assert [one.operation_id for one in await ledger.list_operations("s0", 2)] == ["p0"]
+    await ledger.cancel_operation("Succeeded", NOW_MS)
+    assert [one.operation_id for one in await ledger.list_operations("", 2)] == ["p2", "p1", "Running"]
 
 
 async def test_a_cancelled_operation_takes_no_more_notes(ledger: Metadata) -> None:

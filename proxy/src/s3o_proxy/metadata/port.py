@@ -231,7 +231,8 @@ class Metadata(Protocol):
     async def find_operation(self, operation_id: str) -> Operation | None: ...
 
     async def list_operations(self, subject: str, limit: int) -> Sequence[Operation]:
-        """The newest first; of all subjects where `subject` is empty."""
+        """The newest first; of all subjects where `subject` is empty. Beyond the limit, all that is at work or keeps a backend closed: who
+        does not find it here may take it for over."""
         ...
 
     async def active_operations(self) -> Sequence[Operation]: ...

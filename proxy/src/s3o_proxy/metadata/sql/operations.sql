@@ -16,11 +16,21 @@ SELECT operations.* FROM operations
 WHERE operations.operation_id = :operation_id
 
 -- list_operations --
--- The newest operations, of one subject or (with '') of all.
+-- The newest operations, of one subject or (with '') of all; and however old it is, what is at work or keeps a backend closed.
 SELECT operations.* FROM operations
-WHERE :subject = '' OR operations.subject = :subject
+WHERE
+    (:subject = '' OR operations.subject = :subject)
+    AND (
+        operations.state IN ('Pending', 'Running', 'Stalled')
+        OR operations.operation_id IN (SELECT backends.fenced_by FROM backends)
+        OR operations.operation_id IN (
+            SELECT newest.operation_id FROM operations AS newest
+            WHERE :subject = '' OR newest.subject = :subject
+            ORDER BY newest.created_ms DESC, newest.operation_id DESC
+            LIMIT :count
+        )
+    )
 ORDER BY operations.created_ms DESC, operations.operation_id DESC
-LIMIT :count
 
 -- active_operations --
 -- What somebody has to work on, the oldest first.
