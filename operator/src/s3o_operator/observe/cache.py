@@ -12,6 +12,8 @@ class Cache:
         self._objects: dict[tuple[str, str], dict[str, Object]] = {}
         self.once_foreign: set[Ref] = set()
         """Names under which something was found that is not ours. A listing by our label forgets the object, and not this."""
+        self._ended: dict[Ref, int] = {}
+        """Versions in which objects were deleted, until a listing knows of it: one that was made before brings nothing back."""
 
     def get(self, ref: Ref) -> Object | None:
         return self._objects.get((ref.kind, ref.namespace), {}).get(ref.name)
@@ -20,7 +22,7 @@ class Cache:
         """Whether it was news. Managed fields are left out: half of an object's size, and nobody asks for them."""
         ref = ref_of(document)
         known = self.get(ref)
-        if known is not None and _version(known) >= _version(document):
+        if _version(document) < self._ended.get(ref, 0) or (known is not None and _version(known) >= _version(document)):
             return False
         metadata = {name: value for name, value in document["metadata"].items() if name != "managedFields"}
         self._objects.setdefault((ref.kind, ref.namespace), {})[ref.name] = {**document, "metadata": metadata}
@@ -30,6 +32,7 @@ class Cache:
         """Of what was deleted in this version, or before. Whether it was there."""
         ref = ref_of(document)
         known = self.get(ref)
+        self._ended[ref] = max(_version(document), self._ended.get(ref, 0))
         if known is None or _version(known) > _version(document):
             return False
         return self.forget(ref)
@@ -46,6 +49,7 @@ class Cache:
         vanished = [one for one in self.all(kind) if ref_of(one) not in names and _version(one) <= int(version)]
         for document in vanished:
             self.forget(ref_of(document))
+        self._ended = {ref: ended for ref, ended in self._ended.items() if ref.kind != kind or ended > int(version)}
         return changed + vanished
 
     def all(self, kind: str) -> Iterator[Object]:
