@@ -20,7 +20,7 @@ from s3o_proxy.backends.wire.backend import open_backend
 from s3o_proxy.config.errors import ConfigError
 from s3o_proxy.config.snapshot import Credential, Loaded, Snapshot, take_snapshot
 from s3o_proxy.config.watch import LiveConfig
-from s3o_proxy.domain.errors import AllBackendsFailed, BackendUnavailable, NoCopyReadable, NoSuchUpload
+from s3o_proxy.domain.errors import AllBackendsFailed, BackendUnavailable, MetadataUnavailable, NoCopyReadable, NoSuchUpload
 from s3o_proxy.metadata.open import open_ledger
 from s3o_proxy.metadata.port import Metadata
 from s3o_proxy.proxy import Proxy
@@ -327,3 +327,17 @@ async def test_a_name_that_was_forgotten_stays_so_for_those_who_have_not_heard_o
         await process.put("k")
     said = "backend n: the database knows it no more, the configuration that is served here names old"
     assert process.proxy.checks == {"n": Check("BucketElsewhere", said)}
+
+
+async def test_a_process_ends_cleanly_while_the_database_is_away(
+    ledger: Metadata, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its lease ends by itself."""
+    process = await begun(ledger, {}, n="b")
+
+    async def is_away(*_: object) -> None:
+        raise MetadataUnavailable("connection refused")
+
+    monkeypatch.setattr(ledger, "release_lease", is_away)
+    await process.proxy.end()
+    assert "lease is not given back, and ends by itself: connection refused" in caplog.text

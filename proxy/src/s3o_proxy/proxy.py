@@ -14,7 +14,7 @@ from s3o_proxy.backends.registry import Backends
 from s3o_proxy.config.errors import ConfigError
 from s3o_proxy.config.snapshot import Credential, Snapshot
 from s3o_proxy.config.watch import LiveConfig
-from s3o_proxy.domain.errors import BackendInUse, DatabaseReplaced, MetadataError, MetadataUnavailable
+from s3o_proxy.domain.errors import BackendInUse, MetadataError, MetadataUnavailable
 from s3o_proxy.domain.forsaken import Forsaken
 from s3o_proxy.domain.lease import OwnLease
 from s3o_proxy.domain.ledger_clock import LedgerClock
@@ -250,8 +250,8 @@ class Proxy:
             log.warning("%s writes of unknown outcome are left to other processes: %s", len(self._forsaken), error)
         try:
             await self._metadata.release_lease(instance_lease(self.instance), self.instance)
-        except DatabaseReplaced as error:
-            log.warning("there is no lease to be given back: %s", error)
+        except MetadataError as error:
+            log.warning("this process's lease is not given back, and ends by itself: %s", error)
 
     def _wake_cleanup(self) -> None:
         self._driver.wake(CleanUp.name)
