@@ -14,7 +14,7 @@ from s3o_crds.compiled import BackendConfig, BucketConfig, DatabaseConfig, Fleet
 from s3o_proxy.backends.memory import MemoryBackend
 from s3o_proxy.backends.port import Backend
 from s3o_proxy.config.snapshot import take_snapshot
-from s3o_proxy.domain.errors import BackendUnavailable
+from s3o_proxy.domain.errors import BackendUnavailable, BadDigest
 from s3o_proxy.domain.forsaken import Forsaken
 from s3o_proxy.domain.lease import LEASE_MS, OwnLease
 from s3o_proxy.domain.ledger_clock import LedgerClock
@@ -72,6 +72,8 @@ class BytesBody:
             yield piece
         if self._error is not None:
             raise self._error
+        if self._computes_md5 and self.content_md5 not in ("", content_md5(self._data)):
+            raise BadDigest("Content-MD5")
         for piece in pieces[-1:]:
             yield piece
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from tests.proxy.operations.test_multipart import BIG, SMALL, complete, create, two_parts
 from tests.support.stories import Stage, backend_config, open_stage
 
+from s3o_proxy.backends.port import Traits
 from s3o_proxy.domain.errors import NoCopyReadable, NoSuchKey, PreconditionFailed
 from s3o_proxy.domain.model import Conditions, Description
 from s3o_proxy.domain.read_conditions import ReadConditions
@@ -152,7 +154,22 @@ async def test_a_copy_that_the_backend_made_of_other_bytes_is_none(stage: Stage)
     etag, stored.etag = stored.etag, "0" * 32
     await stage.perform(CopyObject("photos", "copy", SOURCE))
     stored.etag = etag
-    assert "put" in verbs(stage)
+    assert verbs(stage) == ["put", "copy", "put", "get"]
     assert await stage.read(GetObject("photos", "copy")) == DATA
     await stage.settle()
     assert len(stage.backends["first"].objects) == 2
+
+
+async def test_a_reload_during_a_copy_does_not_spare_it_the_comparison(stage: Stage) -> None:
+    """The backend that copied vouches for MD5s, whatever its successor does."""
+    first = stage.backends["first"]
+    found = await stage.metadata.find_object("photos", "source")
+    assert found is not None
+    first.objects[found.copies[0].storage_key].etag = "0" * 32
+    fault = first.stall("copy", at="done")
+    copying = asyncio.create_task(stage.perform(CopyObject("photos", "copy", SOURCE)))
+    await fault.reached.wait()
+    first.traits = Traits(etag_is_md5=False, verifies_content_md5=False)
+    fault.release()
+    await copying
+    assert verbs(stage) == ["put", "copy", "put", "get"], "the bytes were streamed instead"

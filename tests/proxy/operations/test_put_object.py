@@ -126,6 +126,58 @@ async def test_where_the_backends_etag_is_no_md5_ours_is(stage: Stage) -> None:
     assert written.etag == hashlib.md5(DATA, usedforsecurity=False).hexdigest()
 
 
+@pytest.mark.parametrize(("before", "after"), [(True, False), (False, True)])
+async def test_a_reload_during_the_upload_changes_nothing_of_the_etag(stage: Stage, before: bool, after: bool) -> None:
+    """Bug: without an MD5 of ours, nor any more one of the backend's, the object was stored and acknowledged with the ETag ""."""
+    first = stage.backends["first"]
+    first.traits = Traits(etag_is_md5=before, verifies_content_md5=False)
+    fault = first.stall("put", at="received", error=None)
+    putting = asyncio.create_task(stage.perform(KEY, DATA))
+    await fault.reached.wait()
+    first.traits = Traits(etag_is_md5=after, verifies_content_md5=False)
+    fault.release()
+    written = await putting
+    found = await stage.metadata.find_object("photos", "a/b")
+    assert isinstance(written, ObjectWritten)
+    assert found is not None
+    assert written.etag == found.etag == hashlib.md5(DATA, usedforsecurity=False).hexdigest()
+
+
+@pytest.mark.parametrize("etag_is_md5", [True, False])
+async def test_a_reload_during_the_reservation_leaves_content_md5_to_somebody(
+    stage: Stage, etag_is_md5: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: it had been handed on to a backend that, once space was reserved, did not verify it any more."""
+    reserve_write = stage.metadata.reserve_write
+
+    async def reserve_and_reload(intent: Intent, quota_bytes: int | None, backend_bucket: str = "") -> Reserved:
+        granted = await reserve_write(intent, quota_bytes, backend_bucket)
+        stage.backends["first"].traits = Traits(etag_is_md5=etag_is_md5, verifies_content_md5=False)
+        return granted
+
+    monkeypatch.setattr(stage.metadata, "reserve_write", reserve_and_reload)
+    with pytest.raises(BadDigest, match="Content-MD5"):
+        await stage.perform(KEY, BytesBody(DATA, content_md5=content_md5(b"other")))
+    assert stage.backends["first"].objects == {}
+
+
+async def test_each_backend_is_asked_for_what_it_vouches_for_itself(stage: Stage) -> None:
+    """Content-MD5 was handed on to one that failed; the next one does not verify it."""
+    stage.backends["first"].fail("put")
+    stage.backends["second"].traits = Traits(etag_is_md5=True, verifies_content_md5=False)
+    with pytest.raises(BadDigest, match="Content-MD5"):
+        await stage.perform(KEY, BytesBody(DATA, content_md5=content_md5(b"other")))
+    assert stage.backends["second"].objects == {}
+
+
+async def test_bytes_for_whose_md5_nobody_vouches_are_refused(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.backends["first"].traits = Traits(etag_is_md5=False, verifies_content_md5=False)
+    monkeypatch.setattr(BytesBody, "want_md5", lambda _: None)
+    with pytest.raises(BytesDiffer, match="nobody computed"):
+        await stage.perform(KEY, DATA)
+    assert await stage.metadata.find_object("photos", "a/b") is None
+
+
 async def test_bytes_that_changed_on_their_way_are_not_committed(stage: Stage) -> None:
     """The backend's MD5 is its word for what it stored; ours, where we have one, must agree."""
     stage.backends["first"] = MemoryBackend("first", Traits(etag_is_md5=True, verifies_content_md5=False))

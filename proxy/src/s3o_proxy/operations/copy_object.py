@@ -90,6 +90,7 @@ async def _copy_on_backend(context: Context, draft: Draft, source: StoredObject)
     try:
         async with attempt(context, intent, "copy_failed") as this:
             backend = context.backends.get(candidate.name)
+            traits = backend.traits
             context.lease.require()  # As for the last piece of a body.
             copied = await backend.copy(
                 from_key,
@@ -98,7 +99,7 @@ async def _copy_on_backend(context: Context, draft: Draft, source: StoredObject)
                 metadata=key_metadata(draft.bucket, draft.key, intent.write_id),
             )
             this.landed = True
-            if backend.traits.etag_is_md5 and copied.etag != source.etag:
+            if traits.etag_is_md5 and copied.etag != source.etag:
                 raise BytesDiffer(backend.name, f"copied bytes with MD5 {copied.etag}, they had {source.etag}")
             new = NewObject(
                 bucket=draft.bucket,

@@ -113,7 +113,8 @@ async def _copy_there(context: Context, target: Backend, found: StoredObject, so
 async def _transfer(_: Context, target: Backend, found: StoredObject, __: Copy, intent: Intent, sent: StartedBody) -> None:
     # The ETag of an object that was written in one piece is the MD5 of its bytes, so the target's can be held against it for nothing.
     known_md5 = "" if "-" in found.etag else found.etag
-    if target.traits.etag_is_md5 and not known_md5:
+    traits = target.traits
+    if traits.etag_is_md5 and not known_md5:
         sent.body.want_md5()
     stored = await target.put(
         intent.storage_key,
@@ -122,7 +123,7 @@ async def _transfer(_: Context, target: Backend, found: StoredObject, __: Copy, 
         content_type=found.description.headers.get("content-type", ""),
         metadata=key_metadata(found.bucket, found.key, intent.write_id),
     )
-    if not target.traits.etag_is_md5:
+    if not traits.etag_is_md5:
         await _require_size(target, intent)
     elif stored.etag != (known_md5 or sent.body.md5_hex):
         raise BytesDiffer(target.name, f"stored bytes with MD5 {stored.etag}, was sent {known_md5 or sent.body.md5_hex}")
@@ -142,11 +143,11 @@ async def _transfer_by_parts(
     hashes: list[tuple[str, int]] = []
     for number, first in enumerate(range(0, found.size_bytes, part_bytes), start=1):
         last = min(first + part_bytes, found.size_bytes) - 1
-        body = CopiedBody(context, _read_first(found, source), (first, last))
-        if target.traits.etag_is_md5:
+        body, traits = CopiedBody(context, _read_first(found, source), (first, last)), target.traits
+        if traits.etag_is_md5:
             body.want_md5()
         stored = await target.upload_part(intent.storage_key, upload_id, number, body, body.size_bytes)
-        if target.traits.etag_is_md5 and stored.etag != body.md5_hex:
+        if traits.etag_is_md5 and stored.etag != body.md5_hex:
             raise BytesDiffer(target.name, f"stored a part with MD5 {stored.etag}, was sent {body.md5_hex}")
         parts.append((number, stored.etag))
         hashes.append((body.content_hash, body.size_bytes))

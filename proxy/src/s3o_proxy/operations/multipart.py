@@ -156,8 +156,8 @@ async def _reserve_part(context: Context, intent: Intent) -> None:
 
 async def _upload_part(context: Context, upload: Upload, intent: Intent, source: StartedBody) -> Part:
     backend = context.backends.get(upload.backend)
-    body, bucket = source.body, backend.bucket
-    ask_for_digests(body, [backend.traits])
+    body, bucket, traits = source.body, backend.bucket, backend.traits
+    ask_for_digests(body, traits)
     if upload.checksum_algorithm:
         body.want_checksum(upload.checksum_algorithm)
     try:
@@ -167,7 +167,7 @@ async def _upload_part(context: Context, upload: Upload, intent: Intent, source:
             intent.part_number,
             source,
             intent.size_bytes,
-            content_md5=body.content_md5 if backend.traits.verifies_content_md5 else "",
+            content_md5=body.content_md5 if traits.verifies_content_md5 else "",
         )
     except BackendNotFound:
         await require_there(context, upload.backend, bucket)
@@ -177,7 +177,7 @@ async def _upload_part(context: Context, upload: Upload, intent: Intent, source:
     return Part(
         part_number=intent.part_number,
         size_bytes=intent.size_bytes,
-        etag=agreed_etag(backend, stored.etag, body.md5_hex),
+        etag=agreed_etag(backend.name, traits, stored.etag, body.md5_hex),
         backend_etag=stored.etag,
         modified_ms=context.clock(),
         digests=digests_of(body),

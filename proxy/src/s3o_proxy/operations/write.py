@@ -13,7 +13,6 @@ from s3o_proxy.domain.errors import (
     AllBackendsFailed,
     BackendError,
     BackendRejected,
-    BackendUnavailable,
     BadDigest,
     BytesDiffer,
     DomainError,
@@ -22,7 +21,7 @@ from s3o_proxy.domain.errors import (
 )
 from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import Conditions, Description, Digests, Intent, NewObject
-from s3o_proxy.domain.placement import Candidate, rank
+from s3o_proxy.domain.placement import rank
 from s3o_proxy.domain.storage_key import key_metadata
 from s3o_proxy.operations.attempt import StartedBody, attempt, looked_for_elsewhere, new_intent, reserve
 from s3o_proxy.operations.context import Context
@@ -47,7 +46,6 @@ async def write_object(context: Context, draft: Draft, body: Body) -> ObjectWrit
     """Store `body` as `draft` on the best backend that takes it. Raises NoSpace, BodyError, AllBackendsFailed, MetadataError, …"""
     ranked = rank(context.candidates(), context.usage.by_backend, context.snapshot.config.routing_strategy, body.size_bytes)
     source = StartedBody(body, context.lease)
-    ask_for_digests(body, known_traits(context, ranked))
     failures: dict[str, str] = {}
     full: list[int] = []
     fenced: list[str] = []
@@ -95,7 +93,9 @@ async def _upload_and_commit(context: Context, draft: Draft, intent: Intent, sou
 
 
 async def _upload(backend: Backend, draft: Draft, intent: Intent, source: StartedBody) -> str:
-    body = source.body
+    # Read once, where the call begins: a reload may change them at any moment, and these are of the client that gets the bytes.
+    body, traits = source.body, backend.traits
+    ask_for_digests(body, traits)
     try:
         stored = await backend.put(
             intent.storage_key,
@@ -103,11 +103,11 @@ async def _upload(backend: Backend, draft: Draft, intent: Intent, source: Starte
             intent.size_bytes,
             content_type=draft.description.headers.get("content-type", ""),
             metadata=key_metadata(draft.bucket, draft.key, intent.write_id),
-            content_md5=body.content_md5 if backend.traits.verifies_content_md5 else "",
+            content_md5=body.content_md5 if traits.verifies_content_md5 else "",
         )
     except BackendRejected as error:
         raise blamed(error) from error
-    return agreed_etag(backend, stored.etag, body.md5_hex)
+    return agreed_etag(backend.name, traits, stored.etag, body.md5_hex)
 
 
 async def commit(context: Context, new: NewObject, conditions: Conditions) -> None:
@@ -115,34 +115,28 @@ async def commit(context: Context, new: NewObject, conditions: Conditions) -> No
     context.wake_cleanup()  # It may have displaced an older copy.
 
 
-def known_traits(context: Context, ranked: list[Candidate]) -> list[Traits]:
-    """Of those backends that are still configured; one that was removed meanwhile fails when it is asked to store."""
-    traits = []
-    for candidate in ranked:
-        try:
-            traits.append(context.backends.get(candidate.name).traits)
-        except BackendUnavailable:
-            continue
-    return traits
-
-
-def ask_for_digests(body: Body, traits: list[Traits]) -> None:
-    """Compute no MD5 that somebody else vouches for: 64 MiB of it cost three times as much as moving them."""
-    if any(not each.etag_is_md5 for each in traits):
-        body.want_md5()
-    elif body.content_md5 and all(each.verifies_content_md5 for each in traits):
+def ask_for_digests(body: Body, traits: Traits) -> None:
+    """Of the backend that is asked next; one before it may have been asked in another way. Compute no MD5 that somebody else vouches for:
+    64 MiB of it cost three times as much as moving them."""
+    vouched_for = traits.verifies_content_md5 or not body.content_md5
+    if traits.etag_is_md5 and vouched_for:
         body.hand_on_md5()
+    else:
+        body.want_md5()
 
 
-def agreed_etag(backend: Backend, backend_etag: str, md5_hex: str) -> str:
-    """The ETag of these bytes. Where both the backend and we know their MD5, the two must agree: else they changed on the way."""
-    if not backend.traits.etag_is_md5:
+def agreed_etag(backend: str, traits: Traits, backend_etag: str, md5_hex: str) -> str:
+    """The ETag of these bytes. Where both the backend and we know their MD5, the two must agree: else they changed on the way.
+    `traits`: those by which the body was asked for digests."""
+    if not traits.etag_is_md5:
+        if not md5_hex:
+            raise BytesDiffer(backend, "stored bytes whose MD5 nobody computed")
         return md5_hex
     if not _MD5.fullmatch(backend_etag):
         # The object's ETag could not be made of such parts', and its client could not hold it against anything.
-        raise BytesDiffer(backend.name, f"answered the ETag {backend_etag}, which is no MD5: is its etagIsMD5 right?")
+        raise BytesDiffer(backend, f"answered the ETag {backend_etag}, which is no MD5: is its etagIsMD5 right?")
     if md5_hex and md5_hex != backend_etag:
-        raise BytesDiffer(backend.name, f"stored bytes with MD5 {backend_etag}, was sent {md5_hex}")
+        raise BytesDiffer(backend, f"stored bytes with MD5 {backend_etag}, was sent {md5_hex}")
     return backend_etag
 
 

@@ -21,11 +21,11 @@ class Body(Protocol):
     """base64 as the client sent it, or empty."""
 
     def hand_on_md5(self) -> None:
-        """Somebody behind verifies Content-MD5: do not compute it here. Call before iterating."""
+        """Somebody behind vouches for the MD5, and verifies Content-MD5: do not compute it. Call before iterating; the last call counts."""
         ...
 
     def want_md5(self) -> None:
-        """Compute the MD5 even though no Content-MD5 came (the ETag needs it). Call before iterating."""
+        """Compute the MD5 here: nobody behind verifies Content-MD5, or the ETag needs it. Call before iterating; the last call counts."""
         ...
 
     def want_checksum(self, algorithm: str) -> None:
