@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.wire import refusal_of
 
+from s3o_proxy.domain.errors import PreconditionFailed
 from s3o_proxy.domain.model import Conditions
 from s3o_proxy.domain.ranges import RangeSpec
-from s3o_proxy.domain.read_conditions import ReadConditions
+from s3o_proxy.domain.read_conditions import ReadConditions, Reading, evaluate
 from s3o_proxy.s3.conditions import (
     parse_copy_range,
     parse_etags,
@@ -30,7 +31,7 @@ AT, AT_MS = "Fri, 20 Mar 2026 17:09:45 GMT", 1_774_026_585_000
 @pytest.mark.parametrize(
     ("value", "etags"),
     [
-        ("", ()),
+        ("", ("",)),
         ("*", ("*",)),
         ('"*"', ("*",)),
         ('"a"', ("a",)),
@@ -39,8 +40,9 @@ AT, AT_MS = "Fri, 20 Mar 2026 17:09:45 GMT", 1_774_026_585_000
         ('"a" ,  W/"b", c', ("a", "W/b", "c")),
         ('"a,b"', ("a,b",)),
         ('""', ("",)),
-        ('"a" "b"', ()),
-        ('"open', ()),
+        ('"a" "b"', ("",)),
+        ('"open', ("",)),
+        ('"a", "open', ("a", "")),
     ],
 )
 def test_etags(value: str, etags: tuple[str, ...]) -> None:
@@ -65,6 +67,16 @@ def test_conditions_of_a_read() -> None:
     ) == read_conditions(headers)
 
 
+@pytest.mark.parametrize("value", ["", "a b", '"unclosed', '"x" y'])
+@pytest.mark.parametrize("prefix", ["", "x-amz-copy-source-"])
+def test_what_names_no_etag_matches_nothing(prefix: str, value: str) -> None:
+    """Bug: it counted as no condition, and the read, or the copy, went ahead."""
+    with pytest.raises(PreconditionFailed):
+        evaluate(read_conditions({prefix + "if-match": value}, prefix), "current", AT_MS)
+    unlike = read_conditions({prefix + "if-none-match": value, prefix + "if-modified-since": AT}, prefix)
+    assert evaluate(unlike, "current", AT_MS) is Reading.PROCEED, "a date does not count beside ETags, however they are written"
+
+
 def test_a_date_that_cannot_be_read_is_no_condition() -> None:
     assert read_conditions({"if-modified-since": "yesterday", "if-unmodified-since": ""}) == ReadConditions()
 
@@ -72,7 +84,7 @@ def test_a_date_that_cannot_be_read_is_no_condition() -> None:
 @pytest.mark.parametrize(
     ("value", "conditions"),
     [
-        ("", ReadConditions()),
+        ("", ReadConditions(if_match=("",))),
         ('"a"', ReadConditions(if_match=("a",))),
         ('W/"a"', ReadConditions(if_match=("W/a",))),
         (AT, ReadConditions(if_unmodified_since_ms=AT_MS)),
@@ -107,8 +119,9 @@ def test_a_condition_that_a_write_cannot_have_is_never_ignored(headers: dict[str
     assert error.extra["Header"].lower() in headers
 
 
-def test_an_empty_if_match_is_no_condition_but_a_mistake() -> None:
-    refusal_of("InvalidArgument", write_conditions, {"if-match": ""})
+@pytest.mark.parametrize("value", ["", '""', "a b", '"unclosed', '"a", "unclosed'])
+def test_an_if_match_that_names_no_etag_is_no_condition_but_a_mistake(value: str) -> None:
+    refusal_of("InvalidArgument", write_conditions, {"if-match": value})
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from s3o_proxy.domain.frozen import frozen
 
 @frozen
 class ReadConditions:
-    """ETags unquoted (weak ones keep `W/`), or `("*",)`; a date header that cannot be parsed is absent, as the RFC asks."""
+    """ETags unquoted (weak ones keep `W/`), or `("*",)`; "" stands for what could not be read, and matches nothing. A date header that
+    cannot be parsed is absent, as the RFC asks."""
 
     if_match: tuple[str, ...] = ()
     if_none_match: tuple[str, ...] = ()

@@ -25,8 +25,8 @@ def read_conditions(headers: Mapping[str, str], prefix: str = "") -> ReadConditi
     if not headers or not any(prefix + name in headers for name in _READ_CONDITIONS):
         return NO_CONDITIONS
     return ReadConditions(
-        if_match=parse_etags(headers.get(prefix + "if-match", "")),
-        if_none_match=parse_etags(headers.get(prefix + "if-none-match", "")),
+        if_match=_etags(headers.get(prefix + "if-match")),
+        if_none_match=_etags(headers.get(prefix + "if-none-match")),
         if_modified_since_ms=_date(headers.get(prefix + "if-modified-since")),
         if_unmodified_since_ms=_date(headers.get(prefix + "if-unmodified-since")),
     )
@@ -34,13 +34,13 @@ def read_conditions(headers: Mapping[str, str], prefix: str = "") -> ReadConditi
 
 def range_conditions(headers: Mapping[str, str]) -> ReadConditions:
     """If-Range as the condition under which the Range header counts (RFC 9110 §13.1.5): an ETag, compared strongly, or a date."""
-    value = headers.get("if-range", "").strip()
-    if not value:
+    value = headers.get("if-range")
+    if value is None:
         return NO_CONDITIONS
-    at_ms = parse_http_date(value)
+    at_ms = parse_http_date(value.strip())
     if at_ms is not None:
         return ReadConditions(if_unmodified_since_ms=at_ms)
-    return ReadConditions(if_match=parse_etags(value) or ("",))
+    return ReadConditions(if_match=parse_etags(value))
 
 
 def write_conditions(headers: Mapping[str, str]) -> Conditions:
@@ -60,19 +60,23 @@ def write_conditions(headers: Mapping[str, str]) -> Conditions:
     if_match = headers.get("if-match")
     if if_match is not None:
         etags = parse_etags(if_match)
+        if "" in etags:
+            raise invalid_argument("If-Match", if_match, "If-Match names no ETag")
         if len(etags) != 1:
-            raise header_not_implemented("If-Match") if etags else invalid_argument("If-Match", if_match, "If-Match names no ETag")
+            raise header_not_implemented("If-Match")
         if_match = etags[0]
     return Conditions(if_match=if_match, if_none_match=if_none_match)
 
 
 def parse_etags(value: str) -> tuple[str, ...]:
-    """`"a", W/"b", c` → ("a", "W/b", "c"); `*` stays `*`. What follows a syntax error is not read."""
-    etags = []
+    """`"a", W/"b", c` → ("a", "W/b", "c"); `*` stays `*`. From a syntax error on all counts as "", which no object has: a condition that
+    names nothing must not pass for none."""
+    etags: list[str] = []
     position = 0
-    while position < len(value):
+    while position < len(value) or not etags:
         found = _ETAG.match(value, position)
         if found is None:
+            etags.append("")
             break
         weak, quoted, bare = found.groups()
         etags.append((weak or "") + (bare if quoted is None else quoted))
@@ -120,6 +124,10 @@ def parse_copy_range(value: str | None) -> tuple[int, int] | None:
 
 def _offset(digits: str) -> int:
     return int(digits) if len(digits) <= 18 else _UNENDING
+
+
+def _etags(value: str | None) -> tuple[str, ...]:
+    return () if value is None else parse_etags(value)
 
 
 def _date(value: str | None) -> int | None:

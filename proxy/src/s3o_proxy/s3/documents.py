@@ -85,9 +85,10 @@ def _key_to_delete(element: Element) -> KeyToDelete:
     for name in ("LastModifiedTime", "Size"):
         if name in fields:
             raise header_not_implemented(name)
-    etag = fields.get("ETag")
-    conditions = Conditions(if_match=unquote_etag(etag)) if etag else Conditions()
-    return KeyToDelete(key, fields.get("VersionId", ""), conditions)
+    etag = unquote_etag(fields["ETag"]) if "ETag" in fields else None
+    if etag == "":
+        raise S3Error("MalformedXML")  # Not an unconditional delete: somebody meant to protect what is there.
+    return KeyToDelete(key, fields.get("VersionId", ""), Conditions(if_match=etag))
 
 
 def parse_create_bucket(body: bytes) -> str:
