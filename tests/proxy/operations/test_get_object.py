@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.support.stories import Stage
+from tests.support.stories import Stage, backend_config
 
 from s3o_proxy.domain.errors import BackendUnavailable, NoCopyReadable, NoSuchKey, PreconditionFailed, RangeNotSatisfiable
 from s3o_proxy.domain.ranges import RangeSpec
 from s3o_proxy.domain.read_conditions import ReadConditions
 from s3o_proxy.metadata.locations import Locations
-from s3o_proxy.s3.operation import GetObject, HeadObject, NotModified, ObjectRead, PutObject
+from s3o_proxy.s3.operation import DeleteObject, GetObject, HeadObject, NotModified, ObjectRead, PutObject
 
 DATA = bytes(range(100))
 
@@ -102,9 +102,40 @@ async def overwrite_by_another_process(stage: Stage, data: bytes) -> None:
         await stage.perform(PutObject("photos", "k"), data)
 
 
-async def test_with_a_location_cache_what_another_process_wrote_is_seen_late(stage: Stage) -> None:
+async def remember_locations(stage: Stage) -> None:
     server = stage.config.server.model_copy(update={"location_max_age_ms": 3_600_000, "max_locations": 10})
     stage.config = stage.config.model_copy(update={"server": server})
+    await stage.perform(HeadObject("photos", "k"))
+
+
+async def test_what_another_process_put_elsewhere_is_found_when_the_backend_that_is_remembered_is_away(stage: Stage) -> None:
+    """Bug: 503 for as long as the entry lived; only bytes that were gone were looked for again."""
+    await remember_locations(stage)
+    await stage.configure(backend_config("second"), backend_config("first"))
+    await overwrite_by_another_process(stage, b"newer")
+    stage.backends["first"].fail("get")
+    assert await stage.read(GetObject("photos", "k")) == b"newer"
+
+
+async def test_what_another_process_deleted_is_not_called_unreadable(stage: Stage) -> None:
+    await remember_locations(stage)
+    with pytest.MonkeyPatch.context() as another_process:
+        another_process.setattr(Locations, "forget", lambda *_: None)
+        await stage.perform(DeleteObject("photos", "k"))
+    stage.backends["first"].fail("get")
+    with pytest.raises(NoSuchKey):
+        await stage.read(GetObject("photos", "k"))
+
+
+async def test_a_backend_that_is_away_is_named_when_nothing_changed(stage: Stage) -> None:
+    await remember_locations(stage)
+    stage.backends["first"].fail("get")
+    with pytest.raises(NoCopyReadable, match="injected"):
+        await stage.read(GetObject("photos", "k"))
+
+
+async def test_with_a_location_cache_what_another_process_wrote_is_seen_late(stage: Stage) -> None:
+    await remember_locations(stage)
     assert await stage.read(GetObject("photos", "k")) == DATA
     await overwrite_by_another_process(stage, b"newer")
     head = await stage.perform(HeadObject("photos", "k"))

@@ -19,12 +19,14 @@ async def get_object(context: Context, operation: GetObject) -> ObjectRead | Not
         return answer
     try:
         return await _opened(context, found, answer)
-    except BackendNotFound:
-        # The object may have been replaced since we looked, and its old bytes cleaned up: look once more.
+    except (BackendNotFound, NoCopyReadable) as error:
+        # The object may have been replaced since we looked, and its old bytes cleaned up, or lie where nobody answers: look once more.
         again, answer = await _look(context, operation, 0)
         if isinstance(answer, NotModified):
             return answer
         if (again.write_id, again.copies) == (found.write_id, found.copies):
+            if isinstance(error, NoCopyReadable):
+                raise
             raise await _not_there(context, found) from None
     try:
         return await _opened(context, again, answer)
