@@ -12,7 +12,8 @@ from s3o_proxy.auth.authenticate import Authentication, Authenticator
 from s3o_proxy.auth.chunk_signature import ChunkSignatures
 from s3o_proxy.auth.sigv4 import Claim, verify
 from s3o_proxy.domain.signing_key import Scope, derive_signing_key
-from s3o_proxy.s3.operation import GetObject, PutObject
+from s3o_proxy.s3.operation import GetObject, PutObject, Unsupported
+from s3o_proxy.s3.query import effective_headers
 from s3o_proxy.s3.request import RequestFacts
 from s3o_proxy.s3.router import route
 
@@ -206,6 +207,22 @@ def test_v2_with_headers_that_botocore_moves_into_the_query() -> None:
     assert isinstance(operation, PutObject)
     assert operation.description.headers["content-type"] == "text/plain"
     assert operation.description.user_metadata == {"a": "1"}
+
+
+@pytest.mark.parametrize("name", ["Content-Type", "CONTENT-TYPE", "Content-MD5", "content-mD5"])
+def test_v2_what_nobody_signed_does_not_become_a_header(name: str) -> None:
+    """Bug: whoever held the URL gave the object a type, as text/html, by spelling the name otherwise than what is signed."""
+    request = presigned_v2(method="PUT")
+    added = replace(request, raw_query=request.raw_query + f"&{name}=text/html".encode())
+    authenticate(added, allow_sig_v2=True)
+    assert isinstance(route(added), Unsupported)
+    assert effective_headers(added) == request.headers
+
+
+@pytest.mark.parametrize("name", ["content-type", "content-md5", "X-Amz-Meta-A"])
+def test_v2_what_becomes_a_header_is_signed(name: str) -> None:
+    request = presigned_v2(method="PUT")
+    refusal_of("SignatureDoesNotMatch", authenticate, with_parameter(request, name, "text/html"), allow_sig_v2=True)
 
 
 def test_v2_a_part_is_signed_with_its_upload_and_number() -> None:

@@ -23,7 +23,7 @@ _SIGNING = frozenset(
 )
 _SIGNING_V2 = frozenset({"AWSAccessKeyId", "Signature", "Expires"})
 _HEADERS_V2 = frozenset({"content-type", "content-md5"})
-"""What a SigV2 presigner moves into the query beside x-amz-*."""
+"""What a SigV2 presigner moves into the query beside x-amz-*, written as it writes it: of another spelling nothing is signed."""
 
 _CHECKSUM = re.compile("x-amz-checksum-(?!algorithm$|type$|mode$).*|x-amz-sdk-checksum-algorithm")
 """Presigners of JavaScript promise a checksum when they have no body yet: that of nothing. S3 pays no heed to one in the query."""
@@ -72,7 +72,7 @@ def split_query(facts: RequestFacts) -> tuple[dict[str, str], Mapping[str, str]]
         lower = name.lower()
         if lower in _SIGNING or _CHECKSUM.fullmatch(lower) or (version_2 and name in _SIGNING_V2):
             del parameters[name]
-        elif lower.startswith("x-amz-") or (version_2 and lower in _HEADERS_V2):
+        elif lower.startswith("x-amz-") or (version_2 and name in _HEADERS_V2):
             if not is_header_name(name):
                 raise invalid_argument("header name", name, "The parameter's name is no name of a header")
             if lower in moved:
