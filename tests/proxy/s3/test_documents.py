@@ -106,6 +106,31 @@ def test_a_hostile_document_costs_no_memory() -> None:
         assert peak_bytes < 24 * 1024**2
 
 
+@pytest.mark.parametrize(
+    "root",
+    [
+        "<Delete" + "".join([f' a{number}=""' for number in range(20_000)]) + ">",
+        "<Delete" + "".join([f' xmlns:a{number}="u"' for number in range(20_000)]) + ">",
+        "<!--" + "x" * 150_000 + "--><Delete>",
+    ],
+    ids=["attributes", "namespaces", "comment"],
+)
+def test_a_tag_has_a_length(root: str) -> None:
+    """No other thread has a turn while one is parsed; of a few attributes nobody is asked."""
+    object_ = "<Object><Key>k</Key></Object></Delete>"
+    assert parse_delete(f'<Delete a="1" xmlns:b="u" b:c="2">{object_}'.encode()).keys == (KeyToDelete("k"),)
+    refusal_of("MalformedXML", parse_delete, f"{root}{object_}".encode())
+
+
+@pytest.mark.parametrize("shift", range(0, 120, 5))
+def test_a_long_document_may_be_cut_anywhere_for_parsing(shift: int) -> None:
+    keys = tuple(KeyToDelete(f"{number}/€ü\U0001f600{'k' * (number % 97)}") for number in range(1000))
+    objects = [f"<Object>\r\n  <Key><![CDATA[{each.key}]]></Key>\r\n</Object><!-- {each.key} -->" for each in keys]
+    body = delete("<!--" + "x" * shift + "-->", *objects)
+    assert len(body) > 2 * 64 * 1024
+    assert parse_delete(body).keys == keys
+
+
 # --- CompleteMultipartUpload ---------------------------------------------------------------------------------------
 
 

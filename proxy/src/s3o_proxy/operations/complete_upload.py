@@ -26,6 +26,7 @@ from s3o_proxy.domain.model import ChecksumType, Digests, Intent, NewObject, Par
 from s3o_proxy.domain.multipart import FinishedPart, chosen_parts
 from s3o_proxy.operations.attempt import abandon, certainly_not_landed, require_there
 from s3o_proxy.operations.context import Context
+from s3o_proxy.operations.document import read_document
 from s3o_proxy.operations.finish import finish
 from s3o_proxy.operations.multipart import end_upload
 from s3o_proxy.s3.checksums import combine_full_object, composite, multipart_etag
@@ -42,7 +43,7 @@ _MD5 = re.compile("[0-9a-f]{32}")
 async def complete_multipart_upload(context: Context, operation: CompleteMultipartUpload) -> UploadCompleted:
     """Once its list is read, a Complete runs to its end although the client hangs up: a claim must not outlive the one who made it."""
     context.require_bucket(operation.bucket)
-    finished = parse_complete_multipart_upload(await context.body.read_all(COMPLETE_BODY_BYTES))
+    finished = await read_document(context.body, COMPLETE_BODY_BYTES, parse_complete_multipart_upload)
     return await finish(_complete(context, operation, finished))
 
 

@@ -6,6 +6,7 @@ import asyncio
 
 from s3o_proxy.domain.errors import DomainError
 from s3o_proxy.operations.context import Context
+from s3o_proxy.operations.document import read_document
 from s3o_proxy.operations.finish import finish
 from s3o_proxy.s3.errors import S3Error, to_s3_error
 from s3o_proxy.s3.operation import Deleted, DeleteFailure, DeleteObject, DeleteObjects, KeyToDelete, ObjectsDeleted
@@ -26,7 +27,7 @@ async def delete_object(context: Context, operation: DeleteObject) -> Deleted:
 async def delete_objects(context: Context, operation: DeleteObjects) -> ObjectsDeleted:
     """Each key is deleted or refused by itself; one key's trouble is no other's."""
     context.require_bucket(operation.bucket)
-    request = parse_delete(await context.body.read_all(DELETE_BODY_BYTES))
+    request = await read_document(context.body, DELETE_BODY_BYTES, parse_delete)
     async with asyncio.TaskGroup() as group:
         outcomes = [group.create_task(_delete_one(context, operation.bucket, each)) for each in request.keys]
     failed = tuple(failure for failure in (outcome.result() for outcome in outcomes) if failure is not None)

@@ -1,7 +1,7 @@
 """The documents that clients send, read strictly: another root, an unknown element, a DTD, an entity or a trailing byte is MalformedXML.
 
 Elements stand in the namespace of S3 or in none. Callers bound the bytes; the tree is bounded here, since a small document of many empty
-elements makes a large one.
+elements makes a large one, and so is each tag: one of a million attributes would be a second in which no other thread has a turn.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from s3o_proxy.s3.operation import KeyToDelete
 MAX_KEYS_TO_DELETE = 1000
 MAX_PARTS = 10_000
 _MAX_DEPTH = 4
+_SLICE_BYTES = 64 * 1024
+"""What is parsed at once. A tag or a comment that is longer than one or two of them is refused."""
+
 _NAMESPACE = "{" + XML_NAMESPACE + "}"
 _CHECKSUMS = {f"Checksum{algorithm}": algorithm for algorithm in ALGORITHMS}
 
@@ -125,7 +128,10 @@ class _BoundedTree(TreeBuilder):
 def _read(body: bytes, root_name: str, *, max_elements: int) -> Element:
     parser = DefusedXMLParser(target=_BoundedTree(max_elements), forbid_dtd=True)
     try:
-        parser.feed(body)
+        for start in range(0, len(body), _SLICE_BYTES):
+            parser.feed(body[start : start + _SLICE_BYTES])
+            if parser.parser.CurrentByteIndex < start:  # Where the tag begins whose end is not here yet.
+                raise S3Error("MalformedXML")
         root = parser.close()
     except (ParseError, DefusedXmlException, ValueError, LookupError):  # ValueError: its encoding is not the one it names
         raise S3Error("MalformedXML") from None
