@@ -13,7 +13,7 @@ from s3o_proxy.backends.port import Traits
 from s3o_proxy.domain.errors import BackendRejected, BackendUnavailable, MetadataUnavailable, OutcomeUnknown
 from s3o_proxy.domain.lease import LEASE_MS
 from s3o_proxy.domain.model import StoredObject
-from s3o_proxy.domain.moving import Moved
+from s3o_proxy.domain.moving import MAX_SINGLE_PUT_BYTES, Moved
 from s3o_proxy.domain.placement import Candidate
 from s3o_proxy.operations.move_object import move_copy
 from s3o_proxy.s3.operation import GetObject, PutObject
@@ -56,9 +56,22 @@ async def test_bytes_that_changed_where_they_lay_are_not_moved(stage: Stage) -> 
     found = await stored(stage)
     stage.backends["first"].corrupt(found.copies[0].storage_key, 5)
     moved = await move(stage, found)
-    assert (moved.outcome, "content hash" in moved.error) == ("failed", True)
+    assert (moved.outcome, "content hash" in moved.error) == ("corrupt", True)
     assert stage.backends["second"].objects == {}, "the last piece was never handed on"
     stage.backends["first"].corrupt(found.copies[0].storage_key, 5)
+
+
+@pytest.mark.parametrize("max_put_bytes", [MAX_SINGLE_PUT_BYTES, 100_000])
+async def test_bytes_that_are_shorter_where_they_lie_are_not_moved(stage: Stage, max_put_bytes: int) -> None:
+    found = await stored(stage)
+    there = stage.backends["first"].objects[found.copies[0].storage_key]
+    there.content, whole = there.content[:5], there.content
+    assert (await move(stage, found, max_put_bytes=max_put_bytes)).outcome == "corrupt"
+    await stage.settle()
+    assert (stage.backends["second"].objects, stage.backends["second"].uploads) == ({}, {})
+    stage.backends["first"].fail("get", error=BackendUnavailable("first", "no connection"))
+    assert (await move(stage, found, max_put_bytes=max_put_bytes)).outcome == "unreachable"
+    there.content = whole
 
 
 async def test_bytes_that_change_on_their_way_are_noticed(stage: Stage) -> None:
@@ -92,7 +105,7 @@ async def test_parts_that_came_to_nothing_leave_nothing(stage: Stage, verb: str,
 async def test_parts_that_do_not_make_the_object_are_never_joined(stage: Stage) -> None:
     found = await stored(stage)
     stage.backends["first"].corrupt(found.copies[0].storage_key, 5)
-    assert (await move(stage, found, max_put_bytes=100_000)).outcome == "failed"
+    assert (await move(stage, found, max_put_bytes=100_000)).outcome == "corrupt"
     await stage.settle()
     assert (stage.backends["second"].objects, stage.backends["second"].uploads) == ({}, {})
     stage.backends["first"].corrupt(found.copies[0].storage_key, 5)

@@ -8,7 +8,7 @@ import pytest
 from tests.support.stories import Stage
 
 from s3o_proxy.domain.model import Copy, StoredObject
-from s3o_proxy.domain.moving import Moved
+from s3o_proxy.domain.moving import Moved, Outcome
 from s3o_proxy.domain.operation import Wish
 from s3o_proxy.s3.operation import PutObject
 from s3o_proxy.workers import convoy as convoys
@@ -51,13 +51,16 @@ async def test_every_copy_is_taken_once_and_never_too_many_at_a_time(stage: Stag
     assert running.outcomes == {"moved": 250}
 
 
-async def test_a_backend_that_is_away_is_not_asked_for_ever(stage: Stage) -> None:
+@pytest.mark.parametrize("outcome", ["unreachable", "failed"])
+async def test_a_backend_that_is_away_is_not_asked_for_ever(stage: Stage, outcome: Outcome) -> None:
+    """Nor is one that refuses whatever it is given."""
+
     async def act(_: StoredObject, __: Copy) -> Moved:
-        return Moved("unreachable", error="no connection")
+        return Moved(outcome, error="no connection")
 
     running = await convoy(stage, act)
     await running.run(_always)
-    assert 3 * CONCURRENCY <= running.outcomes["unreachable"] <= 4 * CONCURRENCY < 60
+    assert 3 * CONCURRENCY <= running.outcomes[outcome] <= 4 * CONCURRENCY < 60
     assert running.error.endswith(": no connection")
 
 
@@ -99,12 +102,13 @@ async def test_an_operation_is_seen_to_be_alive_while_an_object_takes_hours(stag
     await working
 
 
-async def test_bytes_that_are_gone_keep_no_other_copy_from_its_turn(stage: Stage) -> None:
+@pytest.mark.parametrize("outcome", ["gone", "corrupt"])
+async def test_bytes_that_are_lost_keep_no_other_copy_from_its_turn(stage: Stage, outcome: Outcome) -> None:
     """Reference bug 9: what cannot be done with the first page is no reason to do it for ever, nor not to come to the next."""
 
     async def act(found: StoredObject, _: Copy) -> Moved:
-        return Moved("gone", error="404") if found.key < "key-050" else Moved("moved")
+        return Moved(outcome, error="lost") if found.key < "key-050" else Moved("moved")
 
     running = await convoy(stage, act)
     await running.run(_always)
-    assert running.outcomes == {"gone": 50, "moved": 10}
+    assert running.outcomes == {outcome: 50, "moved": 10}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Never
 
@@ -333,18 +334,23 @@ async def test_deletions_that_were_given_up_are_reported(stage: Stage) -> None:
     assert (stalled.state, stalled.reason, stalled.progress.last_error) == ("Stalled", "DeletionsFailed", "AccessDenied")
 
 
-async def test_bytes_that_are_gone_keep_no_other_object_from_moving(stage: Stage) -> None:
+@pytest.mark.parametrize("loss", ["gone", "changed", "short"])
+async def test_bytes_that_are_lost_keep_no_other_object_from_moving(stage: Stage, loss: str) -> None:
     """Reference bugs 9 and 29: the first page cannot be done; and an object whose bytes nobody finds is not forgotten."""
     contents = await put(stage, 40)
     first = stage.backends["first"]
-    gone = {key: first.objects.pop(key) for key in sorted(first.objects)[:30]}
+    lost = {key: first.objects.pop(key) for key in sorted(first.objects)[:30]}
+    if loss != "gone":
+        rest = {key: b"?" * len(stored.content) if loss == "changed" else b"?" for key, stored in lost.items()}
+        first.objects |= {key: replace(stored, content=rest[key]) for key, stored in lost.items()}
     operation = await drain(stage)
     await stage.operate()
     stalled = await now(stage, operation)
     assert (stalled.state, stalled.reason) == ("Stalled", "MovesFailed")
     assert (stalled.progress.objects_moved, stalled.progress.objects_remaining, stalled.progress.objects_failed) == (10, 30, 30)
-    assert len([line for line in await stage.audit() if line.what == "missing"]) == 30
-    first.objects.update(gone)
+    assert stalled.message == f"30 objects could not be moved, one of them {stalled.progress.last_error}"
+    assert len([line for line in await stage.audit() if line.what == "missing"]) == (30 if loss == "gone" else 0)
+    first.objects.update(lost)
     stage.now_ms += LOOK_AGAIN_MS
     await stage.operate()
     assert (await now(stage, operation)).state == "Succeeded"

@@ -20,6 +20,7 @@ REASONS: Mapping[Outcome, Reason] = {
     "nowhere": "NoBackendWithoutCopy",
     "unreachable": "BackendUnreachable",
     "gone": "MovesFailed",
+    "corrupt": "MovesFailed",
     "failed": "MovesFailed",
 }
 

@@ -246,11 +246,11 @@ class BackendThrottled(BackendUnavailable):
 
 
 class NoCopyReadable(DomainError):
-    """Every copy of an object failed; `reasons` says how, by backend."""
+    """Every copy of an object failed; `reasons` says how, by backend. `corrupt`: each backend answered, and none has the object's bytes."""
 
-    def __init__(self, reasons: dict[str, str]) -> None:
+    def __init__(self, reasons: dict[str, str], *, corrupt: bool = False) -> None:
         super().__init__("no copy readable: " + "; ".join(f"{name}: {why}" for name, why in reasons.items()))
-        self.reasons = reasons
+        self.reasons, self.corrupt = reasons, corrupt
 
 
 class AllBackendsFailed(DomainError):

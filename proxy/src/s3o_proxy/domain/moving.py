@@ -13,10 +13,10 @@ from s3o_proxy.domain.placement import Candidate, Strategy, rank
 MAX_SINGLE_PUT_BYTES = 5 * 1024**3
 """The largest object that S3 takes in one piece (AWS: "in a single operation … up to 5 GB"); a larger one moves by parts."""
 
-Outcome = Literal["moved", "superseded", "no_room", "too_large", "nowhere", "unreachable", "gone", "failed"]
+Outcome = Literal["moved", "superseded", "no_room", "too_large", "nowhere", "unreachable", "gone", "corrupt", "failed"]
 """superseded: an overwrite or a delete came first, nothing is left to do. nowhere: every backend that takes writes holds a copy.
-unreachable: a backend that was needed did not answer; gone: it answered that the bytes are not there; failed: it refused, or the bytes are
-not what they should be."""
+unreachable: a backend that was needed did not answer; gone: it answered that the bytes are not there; corrupt: it answered with others
+than those of the object; failed: it refused, or stored something else than it was given."""
 
 
 @frozen

@@ -51,7 +51,7 @@ async def move_copy(
         try:
             moved = await _transfer_and_commit(context, found, source, intent, transfer)
         except (BackendError, NoCopyReadable) as error:
-            failed = await _failure(context, found, candidate.name, error)
+            failed = await _failure(context, found, source, candidate.name, error)
             if isinstance(error, NoCopyReadable) or error.backend == source.backend != candidate.name:
                 break  # It cannot be read: another target would not help.
             continue
@@ -169,8 +169,8 @@ def _read_first(found: StoredObject, source: Copy) -> StoredObject:
     return replace(found, copies=(source, *(copy for copy in found.copies if copy != source)))
 
 
-async def _failure(context: Context, found: StoredObject, target: str, error: BackendError | NoCopyReadable) -> Moved:
-    outcome = _outcome(error)
+async def _failure(context: Context, found: StoredObject, source: Copy, target: str, error: BackendError | NoCopyReadable) -> Moved:
+    outcome = _outcome(source, error)
     if outcome == "gone":
         try:
             for copy in found.copies:
@@ -180,7 +180,11 @@ async def _failure(context: Context, found: StoredObject, target: str, error: Ba
     return Moved(outcome, target, str(error))
 
 
-def _outcome(error: BackendError | NoCopyReadable) -> Outcome:
+def _outcome(source: Copy, error: BackendError | NoCopyReadable) -> Outcome:
     if isinstance(error, NoCopyReadable):
-        return "gone" if isinstance(error.__cause__, BackendNotFound) else "unreachable"
-    return "unreachable" if isinstance(error, BackendUnavailable) and not isinstance(error, BytesDiffer) else "failed"
+        if isinstance(error.__cause__, BackendNotFound):
+            return "gone"
+        return "corrupt" if error.corrupt else "unreachable"
+    if isinstance(error, BytesDiffer):
+        return "corrupt" if error.backend == source.backend else "failed"
+    return "unreachable" if isinstance(error, BackendUnavailable) else "failed"

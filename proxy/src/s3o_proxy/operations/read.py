@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from s3o_proxy.backends.port import GetResult
-from s3o_proxy.domain.errors import BackendError, BackendNotFound, BackendUnavailable, MetadataError, NoCopyReadable
+from s3o_proxy.domain.errors import BackendError, BackendNotFound, BackendRejected, BackendUnavailable, MetadataError, NoCopyReadable
 from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import StoredObject
 from s3o_proxy.operations.context import Context
@@ -121,6 +121,7 @@ async def _open_any(context: Context, found: StoredObject, byte_range: tuple[int
     first, last = byte_range or (0, found.size_bytes - 1)
     failures: dict[str, str] = {}
     missing: BackendNotFound | None = None
+    corrupt = True
     for copy in found.copies:
         try:
             opening = context.backends.get(copy.backend).get(copy.storage_key, byte_range)
@@ -133,6 +134,8 @@ async def _open_any(context: Context, found: StoredObject, byte_range: tuple[int
             missing = error
         except BackendError as error:
             failures[copy.backend] = str(error)
+            # Of a range behind its end: it is shorter than it should be.
+            corrupt &= isinstance(error, BackendRejected) and error.status == 416
     if missing is not None and not failures:
         raise missing
-    raise NoCopyReadable(failures)
+    raise NoCopyReadable(failures, corrupt=corrupt)

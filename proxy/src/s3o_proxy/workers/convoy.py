@@ -105,7 +105,6 @@ class Convoy:
                 self._means.meter.copy_moved(copy.backend, moved.target, found.size_bytes)
         elif moved.outcome != "superseded":
             self.error = f"{found.bucket}/{found.key}: {moved.error}"
-            failed = moved.outcome in ("unreachable", "gone", "failed")
-            # Bytes that are gone say nothing of the backend, which answers: however many of them come first, the rest is reached.
-            self._failures_in_row += failed and moved.outcome != "gone"
-            self._journal.count(failed=int(failed), error=self.error)
+            # Bytes that are gone or corrupt say nothing of the backend, which answers: however many come first, the rest is reached.
+            self._failures_in_row += moved.outcome in ("unreachable", "failed")
+            self._journal.count(failed=int(moved.outcome in ("unreachable", "gone", "corrupt", "failed")), error=self.error)

@@ -96,4 +96,6 @@ class Drain:
             available = available_bytes(open_to, usage)
             plan = replace(plan, fits=False, required_bytes=left.copy_bytes, available_bytes=available) if plan else None
             message = f"{left.copy_bytes} bytes have to move, the other backends have {available or 0} left in their quotas"
+        elif reason == "MovesFailed":
+            message = f"{self._journal.progress.objects_failed} objects could not be moved, one of them {error}"
         await self._journal.state("Stalled", reason, message, {**figures(self._journal.progress, left), "last_error": error}, plan)
