@@ -215,6 +215,21 @@ async def test_a_backend_that_is_given_another_bucket_meanwhile_is_asked_for_not
     assert first.objects == {}
 
 
+async def test_rows_of_a_backend_that_is_not_configured_wait_until_it_is_back(stage: Stage) -> None:
+    """Before, ten looks for it made them dead letters, which held its quota when it came back."""
+    await orphan(stage, "a")
+    first = stage.backends.pop("first")
+    worker = stage.clean_up()
+    for _ in range(2 * MAX_ATTEMPTS):
+        assert await worker.run_once() == Report(done=0, failed=1)
+        assert await worker.run_once() == Report()
+        stage.now_ms += 25 * 3_600_000
+    stage.backends["first"] = first
+    assert (await worker.run_once()).done == 1
+    assert first.objects == {}
+    assert (await stage.used()).held_bytes == 0
+
+
 async def test_a_backend_that_comes_while_its_rows_are_claimed_is_asked_the_next_time(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

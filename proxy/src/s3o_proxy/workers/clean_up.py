@@ -48,7 +48,8 @@ class CleanUp:
         self._metadata, self._backends, self._owner, self._clock, self._concurrency = metadata, backends, owner, clock, concurrency
         self._max_put_bytes = max_put_bytes
         self._away: dict[str, int] = {}
-        """Backends of which a whole call failed, and until when (ms) no other is tried: theirs would hold up all that came later."""
+        """Backends of which a whole call failed, or that are not configured, and until when (ms) none of their rows is tried: they would hold
+        up all that came later."""
         self._at_once: dict[str, int] = {}
         """Of a backend that could not delete so many in time as one call takes: how many it is asked for."""
 
@@ -65,6 +66,10 @@ class CleanUp:
 
     async def _clean_backend(self, name: str, bucket: str | None, items: Sequence[CleanupItem]) -> int:
         """`bucket`: that in which it was claimed; None where the backend was not configured then. Returns how many were not deleted."""
+        if bucket is None:
+            # Nothing was tried: its rows wait for it to come back, however long that takes. Until then `s3o audit` names it.
+            self._away[name] = self._clock() + CLAIM_MS
+            return len(items)
         backend = partial(self._backend_in, name, bucket)
         aborted = await self._abort_uploads(backend, items)
         left, done = await self._record(items, aborted), 0
@@ -77,7 +82,7 @@ class CleanUp:
         # What was not tried has not failed: it is claimed again when its claim has run out.
         return len(items) - done
 
-    def _backend_in(self, name: str, bucket: str | None) -> Backend:
+    def _backend_in(self, name: str, bucket: str) -> Backend:
         """For one call that begins at once: the client behind it may be exchanged at any await."""
         backend = self._backends.get(name)
         if backend.bucket != bucket:
