@@ -48,7 +48,7 @@ class CleanUp:
         self._metadata, self._backends, self._owner, self._clock, self._concurrency = metadata, backends, owner, clock, concurrency
         self._max_put_bytes = max_put_bytes
         self._away: dict[str, int] = {}
-        """Backends of which a whole call failed, or that are not configured, and until when (ms) none of their rows is tried: they would hold
+        """Backends that are not configured, or of which a whole call failed, and until when (ms) nothing of theirs is tried: it would hold
         up all that came later."""
         self._at_once: dict[str, int] = {}
         """Of a backend that could not delete so many in time as one call takes: how many it is asked for."""
