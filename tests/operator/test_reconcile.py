@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.support import resources
 from tests.support.inline_operator import InlineOperator, inline_operator
@@ -87,6 +90,45 @@ async def test_who_lost_the_finalizer_and_cannot_have_it_again_is_served_on(oper
     assert (served(namespace), served(namespace, "backends")) == (["late", "photos"], ["one"])
     assert condition(namespace.get("StorageBackend", "one"), "Stalled") == ("True", "ApplyFailed")
     assert (namespace.get("VirtualBucket", "photos") or {})["metadata"]["finalizers"]
+
+
+async def test_an_admission_webhook_that_is_away_holds_up_only_what_it_is_asked_about(
+    operator: InlineOperator, namespace: Namespace
+) -> None:
+    namespace.create(resources.bucket("stuck", credentials=resources.REMOVED))
+    with webhook_away(namespace, "stuck"):
+        namespace.create(resources.bucket("late", credentials=resources.REMOVED))
+        assert "failed calling webhook" in (await operator.work())[0]
+        assert served(namespace) == ["late", "photos"]
+        assert condition(namespace.get("VirtualBucket", "stuck"), "Accepted") == ("False", "NotProtected")
+
+
+@contextmanager
+def webhook_away(namespace: Namespace, name: str) -> Iterator[None]:
+    """Nobody answers it, and it must agree to every change of the VirtualBucket of this name."""
+    url, api = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations", namespace.cluster.api
+    rule = {"apiGroups": ["s3orchestrator.io"], "apiVersions": ["*"], "resources": ["virtualbuckets"], "operations": ["UPDATE"]}
+    hook = {
+        "name": "policy.example.com",
+        "rules": [rule],
+        "matchConditions": [{"name": "one", "expression": f"object.metadata.name == '{name}'"}],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace.name}},
+        "clientConfig": {"url": "https://127.0.0.1:1/"},
+        "failurePolicy": "Fail",
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+    }
+    api.post(url, json={"metadata": {"name": namespace.name}, "webhooks": [hook]}).raise_for_status()
+    try:
+        for number in range(100):  # The API server notices it a moment later.
+            try:
+                namespace.patch("VirtualBucket", name, {"metadata": {"labels": {"tried": str(number)}}})
+            except httpx.HTTPStatusError:
+                break
+            time.sleep(0.1)
+        yield
+    finally:
+        api.delete(f"{url}/{namespace.name}").raise_for_status()
 
 
 async def assert_it_is_quiet(operator: InlineOperator) -> None:

@@ -39,10 +39,11 @@ _BY_STATUS: dict[int, type[KubeError]] = {
 }
 
 
-_UNTYPED = "failed to create typed patch object"
-"""Said with a 500 of what has no place in its kind's schema, such as a name that a list keyed by names has twice."""
+_REFUSED = ("failed to create typed patch object", "failed calling webhook")
+"""Said with a 500: of what has no place in its kind's schema, such as a name that a list keyed by names has twice; and for an admission
+webhook that does not answer. It may be asked about one namespace only, and all else is none the worse."""
 
 
 def error_of(status: int, message: str) -> KubeError:
-    refused = Invalid if _UNTYPED in message else Unreachable
-    return _BY_STATUS.get(status, refused)(message[:1000])
+    other = Invalid if any(words in message for words in _REFUSED) else Unreachable
+    return _BY_STATUS.get(status, other)(message[:1000])
