@@ -20,6 +20,8 @@ from tests.support.proxy import wait_until
 from tests.support.seaweedfs import Endpoint, SeaweedFS
 from tests.support.serving import Kubelet, ServingPod
 
+from s3o_operator.plan.removal import FINALIZERS
+
 pytestmark = pytest.mark.slow
 LONG_S = 60.0
 BODIES = {f"key-{number}": b"%d" % number * 50 for number in range(40)}
@@ -194,3 +196,17 @@ def test_a_namesake_of_a_drained_backend_is_open(fleet: Fleet) -> None:
         return bool(((((found or {}).get("status") or {}).get("usage") or {}).get("objectCount") or 0) > 0)
 
     fleet.namespace.eventually("StorageBackend", "one", takes_some, LONG_S)
+
+
+def test_a_copy_of_a_bucket_that_is_deleted_empties_nothing(fleet: Fleet) -> None:
+    """As `-o yaml` prints it, our finalizer included."""
+    copied = resources.bucket("copy", credentials=resources.REMOVED, bucketName="photos", deletionPolicy="Delete")
+    copied["metadata"]["finalizers"] = [FINALIZERS["VirtualBucket"]]
+    fleet.namespace.create(copied)
+    conflict = ("False", "BucketNameConflict")
+    fleet.namespace.eventually("VirtualBucket", "copy", lambda found: condition(found, "Accepted") == conflict, LONG_S)
+    fleet.namespace.delete("VirtualBucket", "copy")
+    fleet.namespace.eventually("VirtualBucket", "copy", lambda found: found is None, LONG_S)
+    token = base64.b64decode((fleet.namespace.get("Secret", "main-admin") or {})["data"]["token"]).decode()
+    assert operations_of(fleet.pod.port, token) == []
+    assert fleet.holds() == BODIES

@@ -21,11 +21,13 @@ from s3o_proxy.config.snapshot import Credential, Loaded, take_snapshot
 from s3o_proxy.config.watch import LiveConfig
 from s3o_proxy.domain.lease import LEASE_MS
 from s3o_proxy.metadata.ledger import Ledger
+from s3o_proxy.operations.context import Placing
 from s3o_proxy.proxy import Proxy
 from s3o_proxy.s3.operation import ObjectRead, Operation, Result
 from s3o_proxy.telemetry.metrics import Metrics
 from s3o_proxy.workers.audit import audit
 from s3o_proxy.workers.clean_up import CleanUp
+from s3o_proxy.workers.operate import Operate
 
 if TYPE_CHECKING:
     pass
@@ -82,6 +84,9 @@ class World:
         backends = Backends(lambda _: None, open_backend)
         proxy = Proxy(LiveConfig(_Given(self.config), _METRICS), metadata, backends, _METRICS)
         site = Site(self, life, board, proxy, metadata, opened.cut)
+        (operate,) = [worker for worker in proxy._driver._workers if isinstance(worker, Operate)]
+        # A tale goes on in the bucket that is purged, by the same processes: to the purge it is served no more.
+        operate._means = replace(operate._means, placing=lambda: _Dropped(proxy.snapshot))
         if max_put_bytes is not None:
             (cleanup,) = [worker for worker in proxy._driver._workers if isinstance(worker, CleanUp)]
             cleanup._max_put_bytes = max_put_bytes
@@ -114,6 +119,11 @@ class World:
     def stored(self) -> set[tuple[str, str]]:
         """Backend and storage key of all bytes on the shelves."""
         return {(name, key) for name, shelf in self.shelves.items() for key in shelf.objects}
+
+
+class _Dropped(Placing):
+    def serves(self, bucket: str) -> bool:
+        return False
 
 
 class _Given:

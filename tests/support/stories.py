@@ -222,6 +222,11 @@ class Stage:
         for each in backends:
             self.backends.setdefault(each.name, MemoryBackend(each.name))
 
+    def drop_bucket(self, name: str) -> None:
+        """Serve another generation, without it."""
+        left = tuple(each for each in self.config.buckets if each.name != name)
+        self.config = self.config.model_copy(update={"buckets": left, "generation": self.config.generation + 1})
+
     async def settle(self) -> None:
         """A bounded number of worker rounds, late enough that nothing has to be waited for any more."""
         self.now_ms += 3_600_000

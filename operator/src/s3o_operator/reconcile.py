@@ -99,7 +99,7 @@ class Reconciler:
         failures: tuple[Failure, ...] = ()
         await self._fleet.meet(key)
         self._operations.forget(key)
-        if wants_operations(self._observed(key)):
+        if self._operations.is_due(key) or wants_operations(self._observed(key)):
             await self._operations.look(key)
         before = None
         for _ in range(_MOST_PLANS):

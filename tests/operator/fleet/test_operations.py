@@ -60,6 +60,21 @@ async def test_silence_is_not_knowing() -> None:
     assert operations.known(KEY) is None
 
 
+async def test_they_are_asked_for_once_a_minute_though_nobody_wants_to_know() -> None:
+    seconds, peers = [0.0], [PEER]
+    operations = Operations(Heard(), lambda key: peers, lambda: seconds[0])
+    assert operations.is_due(KEY)
+    await operations.look(KEY)
+    seconds[0] = 59
+    assert not operations.is_due(KEY)
+    seconds[0] = 60
+    assert operations.is_due(KEY)
+    await operations.look(KEY)
+    peers.clear()
+    await operations.look(KEY)
+    assert operations.is_due(KEY)
+
+
 async def test_without_pods_nobody_is_asked() -> None:
     operations = Operations(Heard(), lambda key: [])
     await operations.look(KEY)

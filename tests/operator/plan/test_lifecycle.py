@@ -184,6 +184,22 @@ class TestDrain:
         world.settle()
         assert not wants_operations(world.observed())
 
+    def test_they_are_looked_at_for_whatever_goes_and_for_a_bucket_that_is_not_served_yet(self) -> None:
+        """One of that name may have left a purge."""
+        world = fleet()
+        world.serving = False
+        world.create(resources.bucket("videos", credentials=resources.REMOVED))
+        assert wants_operations(world.observed())
+        world.settle()
+        assert wants_operations(world.observed())
+        world.serving = True
+        world.settle()
+        assert not wants_operations(world.observed())
+        world.serving = False
+        world.delete(vb("videos"))
+        world.settle()
+        assert wants_operations(world.observed())
+
     def test_the_message_is_renewed_every_thirty_seconds_and_the_figures_always(self) -> None:
         world = fleet()
         world.annotate(sb("one"), drain="t1")

@@ -8,8 +8,8 @@ import pytest
 from tests.support import resources
 from tests.support.planned import KEY, MAIN, World, fleet, sb, vb
 
-from s3o_operator.plan.actions import DropKeys, ForgetBackend, Release
-from s3o_operator.plan.observed import Ref
+from s3o_operator.plan.actions import DropKeys, ForgetBackend, Protect, Release
+from s3o_operator.plan.observed import Object, Ref
 from s3o_operator.plan.registry import read_registry, shards_of
 from s3o_operator.plan.removal import FINALIZERS
 
@@ -189,6 +189,135 @@ class TestDeletionOfABucket:
         world.settle()
         assert not world.is_there(vb("photos"))
         assert buckets_with_keys(world) == {"photos"}
+
+
+def copy_of(bucket: str, **fields: str) -> Object:
+    """Its manifest, finalizer and all, as `-o yaml` prints it and a restore brings it back. `fields`: of its metadata, or its spec."""
+    metadata, spec = {"name": "copy", "finalizers": [FINALIZERS["VirtualBucket"]]}, {"bucketName": bucket, "deletionPolicy": "Delete"}
+    copied = resources.bucket("copy", credentials=resources.REMOVED, **spec)
+    if "namespace" in fields:
+        copied["spec"]["orchestratorRef"] = {"name": "main", "namespace": "default"}
+    return copied | {"metadata": copied["metadata"] | metadata | fields}
+
+
+class TestOneThatNeverHadTheName:
+    @pytest.mark.parametrize(
+        ("fields", "reason"), [({}, "BucketNameConflict"), ({"namespace": "another-team"}, "NotAllowed")], ids=["conflict", "not-admitted"]
+    )
+    @pytest.mark.parametrize("settled_between", [True, False])
+    def test_a_copy_of_a_bucket_empties_nothing(self, fields: dict[str, str], reason: str, settled_between: bool) -> None:
+        world = fleet()
+        ref = world.create(copy_of("photos", **fields))
+        if settled_between:
+            world.settle()
+            assert world.condition(ref, "Accepted") == ("False", reason)
+        world.delete(ref)
+        world.settle()
+        assert (world.is_there(ref), serves(world, "photos"), world.operations) == (False, True, [])
+
+    def test_nor_does_one_with_the_status_of_the_other(self) -> None:
+        """A restore can bring that back, too."""
+        world = fleet()
+        ref = world.create(copy_of("photos", namespace="another-team") | {"status": world.status(vb("photos"))})
+        world.delete(ref)
+        world.settle()
+        assert (world.is_there(ref), serves(world, "photos"), world.operations) == (False, True, [])
+
+    def test_nor_what_an_earlier_one_of_that_name_has_left(self) -> None:
+        world = fleet()
+        world.delete(vb("photos"))
+        world.settle()
+        ref = world.create(copy_of("photos"))
+        world.delete(ref)
+        world.settle()
+        assert (world.is_there(ref), world.operations) == (False, [])
+
+    @pytest.mark.parametrize("policy", ["Drain", "Purge", "Retain"])
+    @pytest.mark.parametrize("with_status", [True, False])
+    @pytest.mark.parametrize("namespace", ["default", "another-team"])
+    def test_a_copy_of_a_backend_moves_deletes_and_holds_up_nothing(self, policy: str, with_status: bool, namespace: str) -> None:
+        world = fleet()
+        copied = resources.backend("copy", backendName="one", deletionPolicy=policy)
+        copied["spec"]["orchestratorRef"] = {"name": "main", "namespace": "default"}
+        annotations = {"s3orchestrator.io/confirm-purge": "one"}
+        metadata = {"namespace": namespace, "finalizers": [FINALIZERS["StorageBackend"]], "annotations": annotations}
+        copied |= {"metadata": copied["metadata"] | metadata}
+        # As it says when everything was moved.
+        drained = world.status(sb("one")) | {"drain": {"trigger": "Deletion", "token": "deletion", "state": "Completed"}}
+        ref = world.create(copied | ({"status": drained} if with_status else {}))
+        world.settle()
+        world.delete(ref)
+        world.settle()
+        assert (world.is_there(ref), takes_new(world, "one"), world.operations, world.forgotten) == (False, True, [], [])
+
+    def test_a_backend_whose_status_was_lost_is_drained_all_the_same(self) -> None:
+        world = fleet()
+        world.delete(sb("one"))
+        world.resources[sb("one")].pop("status")
+        world.settle()
+        assert [(one["kind"], one["backend"]) for one in world.operations] == [("Drain", "one")]
+
+
+class TestTheNextInLine:
+    """Who waits for a name has it when the one before is gone, and not while something is still done to what that one had."""
+
+    @pytest.mark.parametrize("paused", [True, False])
+    def test_a_bucket_is_not_served_while_the_name_is_purged(self, paused: bool) -> None:
+        world = fleet()
+        world.edit(vb("photos"), deletionPolicy="Delete")
+        world.create(resources.bucket("late", credentials=resources.REMOVED, bucketName="photos"))
+        world.settle()
+        world.delete(vb("photos"))
+        world.settle()
+        world.annotate(vb("photos"), paused="true" if paused else None)
+        world.settle()
+        assert (serves(world, "photos"), world.condition(vb("late"), "Accepted")) == (False, ("False", "BucketNameConflict"))
+        world.annotate(vb("photos"), paused=None)
+        world.settle()
+        world.tell("Succeeded", kind="Purge", progress=DONE)
+        world.settle()
+        assert (world.is_there(vb("photos")), serves(world, "photos")) == (False, True)
+        assert world.condition(vb("late"), "Ready")[0] == "True"
+
+    def test_nor_while_proxies_still_serve_the_one_before(self) -> None:
+        world = fleet()
+        world.create(resources.bucket("late", credentials=resources.REMOVED, bucketName="photos"))
+        world.settle()
+        world.serving = False
+        world.delete(vb("photos"))
+        world.settle()
+        assert not serves(world, "photos")
+        world.serving = True
+        world.settle()
+        assert (world.is_there(vb("photos")), serves(world, "photos")) == (False, True)
+
+    @pytest.mark.parametrize("field", ["backendName", "bucket"])
+    def test_a_backend_is_forgotten_first(self, field: str) -> None:
+        """The one that waits wants the name, or the place at the provider."""
+        world = fleet()
+        late = resources.backend("late", backendName="one")
+        if field == "bucket":
+            place = {each: world.resources[sb("one")]["spec"][each] for each in ("endpoint", "bucket")}
+            late["spec"] |= {"backendName": "late", **place}
+        world.create(late)
+        world.settle()
+        world.delete(sb("one"))
+        world.settle()
+        world.tell("Succeeded", progress=DONE)
+        done = [(type(one), getattr(one, "ref", None)) for one in world.settle()]
+        assert (world.is_there(sb("one")), world.forgotten) == (False, ["one"])
+        assert [one["token"] for one in world.operations] == ["deletion"]
+        assert done.index((ForgetBackend, sb("one"))) < done.index((Release, sb("one"))) < done.index((Protect, sb("late")))
+        assert takes_new(world, late["spec"]["backendName"]) is True
+
+    def test_a_bucket_that_is_paused_and_cannot_be_served_keeps_its_name(self) -> None:
+        world = fleet()
+        world.edit(vb("photos"), maxMultipartUploads="many")
+        world.create(resources.bucket("late", credentials=resources.REMOVED, bucketName="photos"))
+        world.settle()
+        world.annotate(vb("photos"), paused="true")
+        world.settle()
+        assert world.condition(vb("late"), "Accepted") == ("False", "BucketNameConflict")
 
 
 EVERYTHING = (MAIN, sb("one"), sb("two"), vb("photos"), Ref("Secret", "default", "backend-keys"))

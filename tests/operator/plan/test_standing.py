@@ -9,10 +9,10 @@ from tests.support import resources
 from tests.support.observations import observed, served, status_of
 
 from s3o_operator.plan.actions import render
-from s3o_operator.plan.observed import Object
+from s3o_operator.plan.observed import Object, ref_of
 from s3o_operator.plan.planner import plan
 from s3o_operator.plan.reading import read
-from s3o_operator.plan.standing import standing_in
+from s3o_operator.plan.standing import had_name, holders, standing_in
 
 ACCEPTED: Object = {"observedGeneration": 1, "conditions": [{"type": "Accepted", "status": "True"}]}
 
@@ -31,6 +31,25 @@ def test_who_has_a_name_in_its_status_is_attached() -> None:
     standing = standing_in(seen, read(seen))
     assert standing.attached == {("VirtualBucket", "default", "one")}
     assert standing.unchanged == frozenset()
+
+
+def test_of_two_that_say_they_were_accepted_under_a_name_the_older_has_it() -> None:
+    younger, older = bucket("a", {"bucketName": "photos"}, creationTimestamp="2026-11-21T09:30:00Z"), bucket("b", {"bucketName": "photos"})
+    assert holders([younger, older, bucket("c", {})], None) == {("VirtualBucket", "photos"): ref_of(older)}
+
+
+@pytest.mark.parametrize(("subject", "name", "had"), [("uid-b", "photos", True), ("uid-b", "films", False), ("uid-c", "photos", False)])
+def test_where_the_status_was_lost_a_purge_of_its_own_tells_that_it_had_the_name(subject: str, name: str, had: bool) -> None:
+    purge = {"kind": "Purge", "subject": subject, "backend": "", "bucket": name, "state": "Running"}
+    assert had_name(bucket("b", {}, uid="uid-b"), (purge,)) is had
+
+
+def test_who_was_served_and_is_set_aside_keeps_his_name() -> None:
+    seen = observed(bucket("waits"))
+    aside = {ref_of(one): one for one in (bucket("had", {"bucketName": "photos"}), bucket("had-not", {}))}
+    standing = standing_in(seen, read(seen), aside)
+    assert [(one.name, one.wanted) for one in standing.unreadable] == [("had", "photos")]
+    assert standing.attached == {("VirtualBucket", "default", "had")}
 
 
 @pytest.mark.parametrize(("generation", "unchanged"), [(1, True), (2, False)])

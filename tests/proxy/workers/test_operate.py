@@ -33,10 +33,15 @@ async def held_up(stage: Stage) -> tuple[asyncio.Task[object], Fault]:
     return working, stall
 
 
+async def purge_films(stage: Stage) -> None:
+    stage.drop_bucket("films")
+    await stage.desk.ask(Wish("Purge", "uid", "purge", bucket="films"))
+
+
 async def test_what_is_asked_for_meanwhile_is_begun_beside_it(stage: Stage) -> None:
     working, stall = await held_up(stage)
     assert stage.active == [("Drain", "Pending")]
-    await stage.desk.ask(Wish("Purge", "uid", "purge", bucket="films"))
+    await purge_films(stage)
     async with asyncio.timeout(10):
         while (await state(stage, "purge"))[0] != "Succeeded":  # noqa: ASYNC110  # it is a row of the database that says so
             await asyncio.sleep(0.05)
@@ -87,7 +92,7 @@ async def test_one_that_cannot_be_carried_out_holds_up_no_other(stage: Stage, mo
     with monkeypatch.context() as patched:
         patched.setattr(stage.metadata, "bucket_remains", too_long)
         await stage.desk.ask(Wish("Drain", "uid", "drain", "first"))
-        await stage.desk.ask(Wish("Purge", "uid", "purge", bucket="films"))
+        await purge_films(stage)
         await stage.operate(worker)
         assert (await state(stage, "drain"))[0] == "Succeeded"
     assert (await state(stage, "purge"))[0] == "Pending"
@@ -110,7 +115,7 @@ async def test_one_that_failed_is_tried_again_while_another_takes_hours(stage: S
 
     monkeypatch.setattr(stage.metadata, "bucket_remains", late)
     working, stall = await held_up(stage)
-    await stage.desk.ask(Wish("Purge", "uid", "purge", bucket="films"))
+    await purge_films(stage)
     async with asyncio.timeout(10):
         while (await state(stage, "purge"))[0] != "Succeeded":
             await asyncio.sleep(0.05)
@@ -125,7 +130,7 @@ async def test_an_error_of_ours_is_not_taken_for_one_of_the_world(stage: Stage, 
         raise TypeError("ours")
 
     monkeypatch.setattr(stage.metadata, "bucket_remains", wrong)
-    await stage.desk.ask(Wish("Purge", "uid", "purge", bucket="films"))
+    await purge_films(stage)
     with pytest.raises(ExceptionGroup) as failure:
         await Operate(stage.means).run_once()
     assert failure.group_contains(TypeError)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from tests.support.ledger import MINUTE_MS, an_intent, an_object
@@ -28,6 +29,7 @@ from s3o_proxy.workers.purge import Purge
 
 
 async def purge(stage: Stage, *, backend: str = "", bucket: str = "") -> Operation:
+    stage.drop_bucket(bucket)
     asked = await stage.desk.ask(Wish("Purge", "uid", "t", backend, bucket))
     assert RUNS["Purge"] is Purge
     await stage.operate()
@@ -69,9 +71,37 @@ async def test_a_bucket_to_which_somebody_writes_is_waited_for(stage: Stage) -> 
     assert stage.backends["first"].objects == {}
 
 
+async def test_a_bucket_that_is_served_is_not_emptied(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was made anew while its purge went on: what is in it now, nobody asked to be deleted."""
+    await fill(stage)
+    monkeypatch.setattr(purges, "PAGE", 10)
+    served = stage.config
+    stage.drop_bucket("photos")
+    asked = await stage.desk.ask(Wish("Purge", "uid", "t", bucket="photos"))
+    delete = stage.metadata.delete_object
+
+    async def comes_back(*given: Any) -> Any:
+        stage.config = served.model_copy(update={"generation": stage.config.generation + 1})
+        return await delete(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stage.metadata, "delete_object", comes_back)
+        await stage.operate()
+    stalled = await stage.desk.find(asked.operation_id)
+    assert (stalled.state, stalled.reason, stalled.progress.objects_remaining) == ("Stalled", "BucketServed", 20)
+    await stage.perform(PutObject("photos", "key-0"), b"anew")
+    await stage.operate()
+    assert await stage.read(GetObject("photos", "key-0")) == b"anew"
+    assert (await stage.metadata.bucket_remains("photos")).objects == 21
+    stage.drop_bucket("photos")
+    await stage.operate()
+    assert (await stage.desk.find(asked.operation_id)).state == "Succeeded"
+
+
 async def test_a_purge_that_was_interrupted_begins_again_and_finds_less(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     await fill(stage)
     monkeypatch.setattr(purges, "PAGE", 10)
+    stage.drop_bucket("photos")
     asked = await stage.desk.ask(Wish("Purge", "uid", "t", bucket="photos"))
     record = stage.metadata.record_operation
     recorded: list[Operation] = []

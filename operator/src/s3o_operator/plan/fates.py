@@ -9,8 +9,22 @@ from s3o_crds.v1alpha1 import StorageBackend, VirtualBucket
 from s3o_operator.plan.actions import FleetAction, ForgetBackend
 from s3o_operator.plan.draining import decide_drain, is_drained, is_held
 from s3o_operator.plan.observed import Object, ref_of
-from s3o_operator.plan.operations import COMPLETED, Carried, Subject, carry, entries_with, is_busy, new_record, record_in
-from s3o_operator.plan.removal import Removal, Surroundings, is_leaving, removal_of
+from s3o_operator.plan.operations import (
+    ACTIVE,
+    CANCELLING,
+    COMPLETED,
+    HOLDING,
+    Carried,
+    Subject,
+    carry,
+    entries_with,
+    is_busy,
+    new_record,
+    record_in,
+    token_under_way,
+    unused_token,
+)
+from s3o_operator.plan.removal import INVALID, Removal, Surroundings, is_leaving, removal_of
 
 _TOKEN = "deletion"  # noqa: S105  a token of an operation, no secret
 
@@ -41,6 +55,16 @@ class Fate:
         return self.removal is not None and self.removal.how == "Now"
 
     @property
+    def purges(self) -> bool:
+        """It goes, and everything of it is deleted first."""
+        return self.removal is not None and self.removal.how == "Purge"
+
+    @property
+    def may_drain(self) -> bool:
+        """Unless it goes, and was told to go otherwise. What merely cannot be read says nothing about a drain that is under way."""
+        return self.removal is None or self.removal.how == "Drain" or self.removal.reason == INVALID
+
+    @property
     def drain(self) -> Object:
         return dict(self.report.get("drain") or {})
 
@@ -49,11 +73,12 @@ def backend_fate(resource: Object, model: StorageBackend | None, around: Surroun
     """`model`: None when the resource cannot be read."""
     name = _written(resource, "backendName")
     removal = removal_of(resource, name, model.spec.deletion_policy if model else None, around) if is_leaving(resource) else None
-    if removal is not None and removal.how in ("Now", "Retain"):
-        return Fate(resource, served=False, takes_new=False, report=_reported(resource), removal=removal, leaves=True)
-    if model is None or (removal is not None and removal.how == "Blocked"):
-        return Fate(resource, takes_new=False, report=_reported(resource), removal=removal)
     subject = Subject(ref_of(resource), resource["metadata"]["uid"], backend=name)
+    if removal is not None and removal.how in ("Now", "Retain"):
+        fate = Fate(resource, served=False, takes_new=False, report=_reported(resource), removal=removal, leaves=True)
+        return _given_up(fate, subject, operations)
+    if model is None or (removal is not None and removal.how == "Blocked"):
+        return _given_up(Fate(resource, takes_new=False, report=_reported(resource), removal=removal), subject, operations)
     if removal is not None and removal.how == "Purge":
         return _purged(resource, removal, subject, operations)
     decision = decide_drain(resource, model.spec.state, deleting=removal is not None, operations=operations)
@@ -83,27 +108,28 @@ def bucket_fate(resource: Object, model: VirtualBucket | None, around: Surroundi
         return Fate(resource)
     name = _written(resource, "bucketName")
     removal = removal_of(resource, name, model.spec.deletion_policy if model else None, around)
+    subject = Subject(ref_of(resource), resource["metadata"]["uid"], bucket=name)
     if removal.how == "Purge":
-        subject = Subject(ref_of(resource), resource["metadata"]["uid"], bucket=name)
         return _purged(resource, removal, subject, operations)
-    return Fate(resource, served=False, report=_reported(resource), removal=removal, leaves=removal.how != "Blocked")
+    fate = Fate(resource, served=False, report=_reported(resource), removal=removal, leaves=removal.how != "Blocked")
+    return _given_up(fate, subject, operations)
 
 
 def _purged(resource: Object, removal: Removal, subject: Subject, operations: Sequence[Object] | None) -> Fate:
     """A backend is served until it is empty, since its objects are; a bucket is not, since nobody may write to it any more."""
-    before = record_in(resource, "Purge", "purge")
-    record = before or new_record("Purge", "Deletion", _TOKEN)
-    report = _reported(resource) | {"purge": record}
-    served = bool(subject.backend)
-    if not before:
-        report["operations"] = entries_with(report.get("operations") or [], "Purge", record)
+    record, report, served = record_in(resource, "Purge", "purge"), _reported(resource), bool(subject.backend)
+    if record.get("state") not in HOLDING:
+        # None was begun; or its status was lost; or it was cancelled because the deletion was to end otherwise, and now is not.
+        token = "" if record else token_under_way("Purge", subject.uid, operations)
+        record = new_record("Purge", "Deletion", token or unused_token("Purge", _TOKEN, report.get("operations") or []))
+        report |= {"purge": record, "operations": entries_with(report.get("operations") or [], "Purge", record)}
         return Fate(resource, served=served, takes_new=False, latch="purge", report=report, removal=removal)
     carried = carry("Purge", record, subject, operations)
     report = _carried(resource, "Purge", "purge", carried)
-    waits = is_busy(carried.record)
+    waits = is_busy(carried.record) or bool(carried.actions)
     fate = Fate(resource, served=served, takes_new=False, report=report, actions=carried.actions, removal=removal, waits=waits)
     if carried.record["state"] != COMPLETED:
-        return fate
+        return _given_up(fate, subject, operations)
     return _emptied(fate, subject) if subject.backend else replace(fate, leaves=True)
 
 
@@ -111,6 +137,20 @@ def _emptied(fate: Fate, subject: Subject) -> Fate:
     """Nothing is left there, and nothing new can come. Nobody serves it any more, then the proxies forget it, then it goes."""
     forget = ForgetBackend(subject.ref, subject.uid, subject.backend)
     return replace(fate, served=False, leaves=True, actions=(forget,), waits=True)
+
+
+def _given_up(fate: Fate, subject: Subject, operations: Sequence[Object] | None) -> Fate:
+    """Operations of it that go on and are not meant any more are cancelled (by `strays`), and reported so. It does not go before they have
+    ended, unless it goes at once."""
+    report, waits = fate.report, fate.waits
+    for kind, name, is_meant in (("Drain", "drain", fate.may_drain), ("Purge", "purge", fate.purges)):
+        record = record_in(fate.resource, kind, name)
+        if is_meant or record.get("state") not in (*ACTIVE, CANCELLING):
+            continue
+        ended = carry(kind, record | {"state": CANCELLING}, subject, operations).record
+        report = report | {name: ended, "operations": entries_with(report.get("operations") or [], kind, ended)}
+        waits = waits or is_busy(ended)
+    return replace(fate, report=report, waits=waits, leaves=fate.leaves and (fate.at_once or not waits))
 
 
 def _carried(resource: Object, kind: str, name: str, carried: Carried) -> Object:

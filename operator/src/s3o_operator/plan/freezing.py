@@ -31,6 +31,12 @@ class Frozen:
     refs: frozenset[Ref] = frozenset()
     kept: Kept = field(default_factory=Kept)
 
+    def aside(self, everything: Reading, compiled: Reading) -> dict[Ref, Object]:
+        """Who is neither compiled nor kept: he goes, or is paused and not in the configuration."""
+        kept = self.kept.backends.keys() | self.kept.buckets.keys()
+        left = {ref: one for ref, one in everything.raw.items() if ref not in compiled.raw and ref not in kept}
+        return {ref: one for ref, one in left.items() if ref.kind != "S3Orchestrator"}
+
     def without(self, reading: Reading) -> Reading:
         """All that is to be planned."""
         if not self.refs:

@@ -21,10 +21,11 @@ from s3o_operator.plan.reading import Reading, read
 from s3o_operator.plan.rebalancing import orchestrator_fate
 from s3o_operator.plan.registry import read_registry, shards_of
 from s3o_operator.plan.removal import Surroundings, is_leaving, is_protected
+from s3o_operator.plan.standing import holders
 
 _POLL_S, _POLL_STALLED_S = 4, 14
-_NEVER_SERVED = ("BackendNameConflict", "SameBucketTwice", "BucketNameConflict")
-"""Rejections of what another resource has: there is nothing of its own to look after."""
+_NEVER_SERVED = ("BackendNameConflict", "SameBucketTwice", "BucketNameConflict", "NotAllowed")
+"""Rejections of what another resource has, or may have: there is nothing of its own to look after."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class Fates:
 
 def decide_fates(observed: Observed, reading: Reading) -> Fates:
     gone = observed.orchestrator is None or is_leaving(observed.orchestrator)
-    around = Surroundings(gone, last_of_all=all(is_leaving(backend) for backend in observed.backends))
+    last_of_all = all(is_leaving(backend) for backend in observed.backends)
+    around = Surroundings(gone, last_of_all, holders(reading.raw.values(), observed.operations))
     backends = {Ref(one.kind, one.namespace, one.name): one for one in reading.backends}
     buckets = {Ref(one.kind, one.namespace, one.name): one for one in reading.buckets}
     fates = {}
@@ -73,13 +75,16 @@ def decide_fates(observed: Observed, reading: Reading) -> Fates:
 
 
 def wants_operations(observed: Observed) -> bool:
-    """Whether the proxies must be asked about operations: one goes on, or a backend was never looked up (its status may have been lost)."""
-    reading = read(observed)
-    return any(fate.waits or fate.latch or not is_looked_up(fate.resource) for fate in decide_fates(observed, reading).by_ref.values())
+    """Whether the proxies must be asked about operations: one goes on, or something goes and may have one, or a backend was never looked up
+    (its status may have been lost), or a bucket is not served yet (one that had its name may have left one)."""
+    fates = decide_fates(observed, read(observed)).by_ref.values()
+    return any(fate.waits or fate.latch or fate.removal is not None or not is_looked_up(fate.resource) for fate in fates)
 
 
 def is_looked_up(resource: Object) -> bool:
     known = (resource.get("status") or {}).get("conditions") or []
+    if resource["kind"] == "VirtualBucket":
+        return any((one.get("type"), one.get("status")) == ("Ready", "True") for one in known)
     return resource["kind"] != "StorageBackend" or any(one.get("type") == "Draining" for one in known)
 
 
@@ -143,7 +148,7 @@ def _dropped_keys(released: Iterable[Release], fates: Fates, observed: Observed)
 
 
 def _is_emptied(fate: Fate) -> bool:
-    return fate.removal is not None and fate.removal.how == "Purge" and fate.leaves
+    return fate.purges and fate.leaves
 
 
 def releases(fates: Fates, observed: Observed, compilation: Compilation | None = None, *, acknowledged: bool = False) -> list[Release]:

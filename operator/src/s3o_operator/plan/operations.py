@@ -100,9 +100,20 @@ def find(operations: Iterable[Object], uid: str, kind: str, token: object) -> Ob
     return next((one for one in operations if (one["subject"], one["kind"], one["token"]) == (uid, kind, token)), None)
 
 
+def token_under_way(kind: str, uid: str, operations: Iterable[Object] | None) -> str:
+    """Of one that the proxies know, where no status tells of it any more; or nothing."""
+    own = [one for one in operations or () if (one["kind"], one["subject"]) == (kind, uid) and is_active(one)]
+    return str(own[0]["token"]) if own else ""
+
+
 def is_busy(record: Object | None) -> bool:
     """Whether there is progress to look at."""
     return bool(record) and (record or {}).get("state") in (*ACTIVE, CANCELLING)
+
+
+def is_active(operation: Object) -> bool:
+    """Whether the proxies are at it, or will be."""
+    return _STATES.get(operation["state"]) in ACTIVE
 
 
 def _holds(operation: Object) -> bool:

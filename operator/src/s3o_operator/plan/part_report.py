@@ -14,6 +14,7 @@ from s3o_operator.plan.health import backend_facts, backend_verdict
 from s3o_operator.plan.identity import REPLACED
 from s3o_operator.plan.observed import Object, Observed, Ref
 from s3o_operator.plan.records import records, records_lost
+from s3o_operator.plan.removal import NEVER_SERVED
 from s3o_operator.plan.rotation import invalid_triggers, kept, reported
 from s3o_operator.plan.sync import Since
 from s3o_operator.plan.usage import backend_usage, bucket_usage, counting_report
@@ -73,7 +74,10 @@ def _verdict(part: Part, scene: Scene) -> Verdict:
 
 def _status(part: Part, verdict: Verdict, scene: Scene) -> Object:
     resource, model, since, observed, findings = part.resource, part.model, part.since, scene.observed, scene.findings
-    told, gone = tell(scene.fate_of(part.ref), verdict, observed), scene.sync.secrets_gone(model)
+    fate, gone = scene.fate_of(part.ref), scene.sync.secrets_gone(model)
+    told = tell(fate, verdict, observed)
+    # Whoever goes without having had a name gets none, or he would have had it the next time he is looked at.
+    is_named = verdict.accepted and not (fate.removal is not None and fate.removal.reason == NEVER_SERVED)
     beside = backend_facts(model.backend_name, observed) if since and isinstance(model, StorageBackend) else []
     beside += [_served_without(gone)] if gone and verdict.accepted else []
     beside += invalid_triggers(resource, generated) if (generated := findings.generated.get(part.ref)) is not None else []
@@ -85,7 +89,7 @@ def _status(part: Part, verdict: Verdict, scene: Scene) -> Object:
     if since is not None:
         status["config"] = since.as_status()
     status |= kept(resource, verdict.accepted and verdict.reason != "OrchestratorNotReady")
-    status |= {"backendName": model.backend_name} if isinstance(model, StorageBackend) and verdict.accepted else {}
+    status |= {"backendName": model.backend_name} if isinstance(model, StorageBackend) and is_named else {}
     if isinstance(model, StorageBackend) and (kept_of_it := records(resource, model.backend_name, observed)):
         status["records"] = kept_of_it
     if isinstance(model, StorageBackend) and verdict.ready:
@@ -95,7 +99,7 @@ def _status(part: Part, verdict: Verdict, scene: Scene) -> Object:
     if isinstance(model, VirtualBucket):
         status["phase"] = "Bound" if verdict.ready else status["phase"]
         config = findings.compilation.config if findings.compilation else None
-        if verdict.accepted and config is not None:
+        if is_named and config is not None:
             status |= {"bucketName": model.bucket_name, "endpoint": findings.endpoint, "configMapName": model.name}
             status |= {"secretName": generated[0].secret.name, "credentials": reported(generated, observed.now)} if generated else {}
     usage = _part_usage(model, (resource.get("status") or {}).get("usage"), observed)

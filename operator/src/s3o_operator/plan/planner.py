@@ -48,6 +48,7 @@ from s3o_operator.plan.removal import is_leaving
 from s3o_operator.plan.reports import statuses
 from s3o_operator.plan.rotation import before_all_else, due
 from s3o_operator.plan.standing import standing_in
+from s3o_operator.plan.strays import strays
 
 _SHUTDOWN_DELAY = Duration("10s")
 """Within it, every node has learnt that a pod is leaving, and sends it no more new connections."""
@@ -67,14 +68,15 @@ def _plan(observed: Observed, note: Latch | None, *, says_only: bool) -> Plan:
     fates = decide_fates(observed, everything)
     if everything.orchestrator is None or observed.orchestrator is None or is_leaving(observed.orchestrator):
         # Its children go with it, by their owner references. Nothing is made for what is going, and nothing waits for it.
-        return Plan((*releases(fates, observed), *statuses(observed, everything, Findings(fates=fates.by_ref))))
+        return Plan((*strays(fates, observed), *releases(fates, observed), *statuses(observed, everything, Findings(fates=fates.by_ref))))
     if is_paused(observed.orchestrator):
         return paused_plan(observed.orchestrator, observed.now)
     if note and not says_only:
         return Plan((note,))
+    unmeant = strays(fates, observed)
     frozen, orchestrator = frozen_in(observed, everything), everything.orchestrator
     reading, fates = still_served(frozen.without(everything), fates), fates.without(frozen.refs)
-    standing = standing_in(observed, reading)
+    standing = standing_in(observed, reading, frozen.aside(everything, reading))
     credentials = credentials_in(observed, reading, standing)
     compilation = _compile(observed, reading, orchestrator, credentials, standing, frozen.kept)
     first: list[Action] = [*_missing_token(observed, reading), *fates.latches]
@@ -93,7 +95,8 @@ def _plan(observed: Observed, note: Latch | None, *, says_only: bool) -> Plan:
         compilation = _refused_whole(compilation, orchestrator, str(error))
         wanted = _wanted(observed, reading, orchestrator, compilation, credentials)
     conflicts = _conflicts(observed, wanted)
-    actions = [*_towards(observed, reading, compilation, wanted, conflicts), *last_steps(fates, observed, compilation)]
+    # Before a resource of the same name can be served, or one that had asked for them is gone.
+    actions = [*unmeant, *_towards(observed, reading, compilation, wanted, conflicts), *last_steps(fates, observed, compilation)]
     endpoint = endpoint_of(observed.key, orchestrator)
     findings = Findings(compilation, conflicts, credentials.generated, wanted.missing, endpoint, fates.by_ref, frozen.refs)
     rejected = {Ref(one.kind, one.namespace, one.name) for one in compilation.rejections}

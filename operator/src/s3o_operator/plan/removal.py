@@ -3,22 +3,25 @@ in the cases in which nothing is waited for.
 
 A deletion never waits for what is going itself: without its orchestrator, or when all backends go at once, a resource is released with
 nothing destroyed. Whatever else it waits for, it says.
+
+Nothing is ever destroyed for one that did not have the name under which it lies: it may be a copy, with our finalizer in its manifest.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from s3o_crds.meta import GROUP
-from s3o_operator.plan.observed import Object
+from s3o_operator.plan.observed import Object, Ref, ref_of
 
 BACKEND_FINALIZER = f"{GROUP}/backend-protection"
 BUCKET_FINALIZER = f"{GROUP}/bucket-protection"
 FINALIZERS = {"StorageBackend": BACKEND_FINALIZER, "VirtualBucket": BUCKET_FINALIZER}
 FORCE_DELETE = f"{GROUP}/force-delete"
 CONFIRM_PURGE = f"{GROUP}/confirm-purge"
-FORCED = "ForceDeleted"
+FORCED, INVALID, NEVER_SERVED = "ForceDeleted", "Invalid", "NeverServed"
 
 How = Literal["Now", "Retain", "Drain", "Purge", "Blocked"]
 
@@ -34,10 +37,12 @@ class Removal:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """`orchestrator_gone`: missing, or going itself. `last_of_all`: every backend of the orchestrator is being deleted."""
+    """`orchestrator_gone`: missing, or going itself. `last_of_all`: every backend of the orchestrator is being deleted.
+    `holders`: who has which name, by kind."""
 
     orchestrator_gone: bool
     last_of_all: bool = False
+    holders: Mapping[tuple[str, str], Ref] = field(default_factory=dict)
 
 
 def is_leaving(resource: Object) -> bool:
@@ -55,8 +60,12 @@ def removal_of(resource: Object, name: str, policy: str | None, around: Surround
         return Removal("Now", FORCED, f"the annotation {FORCE_DELETE} asks for it")
     if around.orchestrator_gone:
         return Removal("Now", "OrchestratorGone", "its S3Orchestrator is gone, or going")
+    holder = around.holders.get((resource["kind"], name))
+    # Where the status was lost nobody has it: then a backend is drained all the same, which destroys nothing.
+    if holder != ref_of(resource) and (holder is not None or policy in ("Purge", "Delete")):
+        return Removal("Now", NEVER_SERVED, f"it never had the name {name}: nothing that is stored under it is its own")
     if policy is None:
-        return Removal("Blocked", "Invalid", f"it cannot be read, so nothing can be done for it: correct it, or {_by_force(name)}")
+        return Removal("Blocked", INVALID, f"it cannot be read, so nothing can be done for it: correct it, or {_by_force(name)}")
     if around.last_of_all and policy != "Purge":
         return Removal("Now", "AllBackendsGoing", "all backends of its S3Orchestrator are being deleted: there is nowhere to move anything")
     if policy == "Purge" and annotations.get(CONFIRM_PURGE) != name:

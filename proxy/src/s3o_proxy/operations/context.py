@@ -65,6 +65,9 @@ class Placing:
         self.candidates = snapshot.candidates
         self._snapshot = snapshot
 
+    def serves(self, bucket: str) -> bool:
+        return self._snapshot.bucket(bucket) is not None
+
     def settle_ms(self, asked: Making) -> int:
         backends = [backend.name for backend in self._snapshot.backends]
         # "" is none of them: one that was removed may still hold uploads.

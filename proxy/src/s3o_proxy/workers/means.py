@@ -18,7 +18,8 @@ Move = Callable[[StoredObject, Copy, Sequence[Candidate]], Awaitable[Moved]]
 
 
 class Placing(Protocol):
-    """Of the configuration of this moment: the backends in Pack order, how to choose among them, and which generation says so."""
+    """Of the configuration of this moment: the backends in Pack order, how to choose among them, and which generation says so; and which
+    buckets are served."""
 
     @property
     def candidates(self) -> Sequence[Candidate]: ...
@@ -28,6 +29,8 @@ class Placing(Protocol):
 
     @property
     def generation(self) -> int: ...
+
+    def serves(self, bucket: str) -> bool: ...
 
     def settle_ms(self, asked: Making) -> int:
         """How long what was asked of any backend may still come to be there, once nobody waits for the answer."""

@@ -1,6 +1,9 @@
 """Deletes everything in a bucket, or everything on a backend. Rows first: what they mentioned is deleted by the cleanup.
 
 A purge that was interrupted begins again and finds less. Of an object with copies elsewhere only the copy on the purged backend goes.
+
+A bucket that is served is not emptied: whoever asked for it was to take it out of the configuration first, and a bucket that is in it again
+was made anew, with objects that nobody asked to be deleted.
 """
 
 from __future__ import annotations
@@ -55,8 +58,13 @@ class Purge:
     # --- a bucket ----------------------------------------------------------------------------------------------------
 
     async def _purge_bucket(self, bucket: str) -> None:
-        while await self._delete_page(bucket):
+        if self._operation.state == "Stalled" and not self._means.placing().serves(bucket):
+            await self._journal.state("Running")
+        while not self._means.placing().serves(bucket) and await self._delete_page(bucket):
             await self._journal.note(self._bucket_figures())
+        if self._means.placing().serves(bucket):
+            await self._wait_until_dropped()
+            return
         await self._abort_uploads(bucket=bucket)
         left = await self._means.metadata.bucket_remains(bucket)
         known = {"objects_remaining": left.objects, "bytes_remaining": left.bytes, "intents_remaining": left.intents}
@@ -65,6 +73,10 @@ class Purge:
             await self._journal.state("Succeeded", figures=known)
         else:
             await self._journal.state("Running", "WaitingForWrites", "clients are still writing to the bucket", known)
+
+    async def _wait_until_dropped(self) -> None:
+        message = "the configuration that is served has this bucket: nothing is deleted until it has it no more, or the purge is cancelled"
+        await self._journal.state("Stalled", "BucketServed", message, self._bucket_figures())
 
     async def _delete_page(self, bucket: str) -> bool:
         metadata, now = self._means.metadata, self._means.clock()
