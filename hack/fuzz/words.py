@@ -213,8 +213,9 @@ def conditions(data: bytes) -> None:
         assert copied is None or 0 <= copied[0] <= copied[1]
     for prefix in ("", "x-amz-copy-source-"):
         reading = read_conditions(headers, prefix)
-        for etags in (reading.if_match, reading.if_none_match):
-            assert parse_etags(", ".join(f'"{etag}"' for etag in etags)) == etags
+        for name, etags in (("if-match", reading.if_match), ("if-none-match", reading.if_none_match)):
+            assert bool(etags) == (prefix + name in headers), "a condition that is ignored"
+            assert not etags or parse_etags(", ".join(f'"{etag}"' for etag in etags)) == etags
         for at_ms in (reading.if_modified_since_ms, reading.if_unmodified_since_ms):
             assert at_ms is None or parse_http_date(http_date(at_ms)) == at_ms
         with suppress(PreconditionFailed):
