@@ -20,6 +20,11 @@ hypothesis.settings.register_profile("s3o", deadline=None, suppress_health_check
 hypothesis.settings.load_profile("s3o")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits longest begins first: one process of the tests would end minutes after the others."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/probe/"))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failed test shows what the proxies wrote. A skipped one is a failed one: what it needs is missing, and it says what."""
