@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.support.fleet import Fleet
     from tests.support.proxy import Proxy
 
-_LIMIT_S = 260.0
+_LIMIT_S = 300.0
 """An instance's lease (30 s), the time until a reaper is sure of it (30 s) and its period (15 s), that in which a dead proxy's copy or
 Complete settles (130 s), and the cleanup's period (30 s); and a busy machine."""
 

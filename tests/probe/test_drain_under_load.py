@@ -66,7 +66,7 @@ async def filled(fleet: Fleet, largest_bytes: int = 300 * KIB) -> dict[str, str]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(500)
 async def test_readers_and_writers_notice_nothing_of_a_drain(launch: Launch, database_uri: str) -> None:
     fleet = launch(backends=THREE, proxies=2, database_uri=database_uri)
     stored = await filled(fleet)
@@ -92,7 +92,7 @@ async def test_readers_and_writers_notice_nothing_of_a_drain(launch: Launch, dat
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(500)
 async def test_another_process_goes_on_when_the_one_that_moved_is_killed(launch: Launch, database_uri: str) -> None:
     fleet = launch(backends=THREE, proxies=2, database_uri=database_uri)
     stored = await filled(fleet)
@@ -113,7 +113,7 @@ async def test_another_process_goes_on_when_the_one_that_moved_is_killed(launch:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(500)
 async def test_without_room_it_stalls_and_goes_on_when_a_backend_is_added(launch: Launch) -> None:
     small = BackendShape("second", 2, spec={"quota": {"bytes": 8 * 1024 * KIB}})
     fleet = launch(backends=[BackendShape("first", 1), small])
@@ -132,7 +132,7 @@ async def test_without_room_it_stalls_and_goes_on_when_a_backend_is_added(launch
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(500)
 async def test_cancelled_half_way_everything_stays_where_it_is_and_the_backend_opens(launch: Launch) -> None:
     fleet = launch(backends=THREE)
     stored = await filled(fleet)

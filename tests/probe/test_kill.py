@@ -50,7 +50,7 @@ async def _strike(fleet: Fleet, blow: Callable[[], None], mend: Callable[[], Non
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240 + 20 * KILLS)
+@pytest.mark.timeout(360 + 20 * KILLS)
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 async def test_a_proxy_is_killed_at_random_moments(launch: Launch, request: pytest.FixtureRequest, engine: str) -> None:
     fleet = launch(database_uri=request.getfixturevalue("database_uri") if engine == "postgres" else None)
@@ -58,7 +58,7 @@ async def test_a_proxy_is_killed_at_random_moments(launch: Launch, request: pyte
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240 + 20 * KILLS)
+@pytest.mark.timeout(360 + 20 * KILLS)
 async def test_the_database_crashes_at_random_moments(launch: Launch, own_postgres: PostgresServer) -> None:
     fleet = launch(database_uri=own_postgres.uri(own_postgres.create_database()))
 
