@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from tests.support.listings import expected, expected_uploads, is_group
 
-from s3o_proxy.domain.cleanup import SETTLE_MS, Reason
+from s3o_proxy.domain.cleanup import Reason
 from s3o_proxy.domain.conditions import refusal
 from s3o_proxy.domain.errors import (
     BackendFenced,
@@ -35,6 +35,7 @@ from s3o_proxy.domain.model import (
     UploadsPage,
     Usage,
 )
+from s3o_proxy.domain.patience import SETTLE_MS
 from s3o_proxy.metadata.port import Deletion, Reserved
 
 

@@ -12,7 +12,6 @@ from tests.support.stories import BytesBody, Stage, backend_config, open_stage
 
 from s3o_proxy.backends.port import Traits
 from s3o_proxy.config.snapshot import take_snapshot
-from s3o_proxy.domain.cleanup import SETTLE_MS
 from s3o_proxy.domain.errors import (
     BackendUnavailable,
     IncompleteBody,
@@ -24,6 +23,7 @@ from s3o_proxy.domain.errors import (
     TooManyUploads,
 )
 from s3o_proxy.domain.model import Upload
+from s3o_proxy.domain.patience import SETTLE_MS
 from s3o_proxy.domain.placement import MIN_PART_BYTES
 from s3o_proxy.operations.multipart import upload_part
 from s3o_proxy.s3.errors import S3Error

@@ -11,7 +11,6 @@ from tests.support.stories import PUT_SETTLES_MS, BytesBody, Stage, backend_conf
 
 from s3o_proxy.backends.memory import MemoryBackend, Stored
 from s3o_proxy.backends.port import Traits
-from s3o_proxy.domain.cleanup import SETTLE_MS
 from s3o_proxy.domain.errors import (
     AllBackendsFailed,
     BackendUnavailable,
@@ -27,6 +26,7 @@ from s3o_proxy.domain.errors import (
     WriteLost,
 )
 from s3o_proxy.domain.model import Conditions, Description, Intent
+from s3o_proxy.domain.patience import SETTLE_MS
 from s3o_proxy.metadata.port import Reserved
 from s3o_proxy.s3.operation import AbortMultipartUpload, CreateMultipartUpload, GetObject, ObjectWritten, PutObject, UploadCreated
 

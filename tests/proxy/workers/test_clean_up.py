@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from tests.support.stories import Stage
 
-from s3o_proxy.domain.cleanup import MAX_ATTEMPTS, SETTLE_MS
+from s3o_proxy.domain.cleanup import MAX_ATTEMPTS
 from s3o_proxy.domain.errors import AllBackendsFailed, BackendTimeout, BackendUnavailable
+from s3o_proxy.domain.patience import SETTLE_MS
 from s3o_proxy.s3.operation import AbortMultipartUpload, CreateMultipartUpload, DeleteObject, PutObject, UploadCreated
 from s3o_proxy.workers import clean_up
 from s3o_proxy.workers.report import Report

@@ -12,9 +12,9 @@ from tests.support.ledger import an_intent, an_object, an_upload
 from tests.support.stories import BytesBody, Stage, backend_config, open_stage
 
 from s3o_proxy.backends.memory import Stored
-from s3o_proxy.domain.cleanup import SETTLE_MS
 from s3o_proxy.domain.errors import BackendUnavailable, MetadataUnavailable, NoBackendAccepts
 from s3o_proxy.domain.operation import Operation, Wish
+from s3o_proxy.domain.patience import SETTLE_MS
 from s3o_proxy.s3.operation import (
     CompleteMultipartUpload,
     CopyObject,

@@ -22,8 +22,6 @@ Reason = Leftover | LeftUpload | Literal["reaped"]
 """Why bytes are to be deleted. Of a write whose process died, nobody knows whether it was sent in one piece."""
 
 MAX_ATTEMPTS = 10
-SETTLE_MS = 60_000
-"""How long bytes whose arrival is unknown may still be on their way before the cleanup deletes them."""
 _FIRST_MS = 60_000
 _LONGEST_MS = 24 * 3600 * 1000
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from s3o_proxy.domain.cleanup import SETTLE_MS
-
 Making = Literal["PutObject", "UploadPart", "CreateMultipartUpload", "CopyObject", "CompleteMultipartUpload"]
 """Calls that leave something on a backend."""
 
+SETTLE_MS = 60_000
+"""How long bytes whose arrival is unknown may be on their way at least, before the cleanup deletes them."""
 USUAL_REQUEST_TIMEOUT_MS = 30_000
 """Of a backend that the configuration does not name any more."""
 _LONG = frozenset(("CopyObject", "CompleteMultipartUpload"))

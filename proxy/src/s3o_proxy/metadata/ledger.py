@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
-from s3o_proxy.domain.cleanup import SETTLE_MS, Reason
+from s3o_proxy.domain.cleanup import Reason
 from s3o_proxy.domain.model import (
     BucketUsage,
     CleanupItem,
@@ -22,6 +22,7 @@ from s3o_proxy.domain.model import (
     Usage,
 )
 from s3o_proxy.domain.operation import Operation, Remains
+from s3o_proxy.domain.patience import SETTLE_MS
 from s3o_proxy.metadata import audit, counting, listing, moves, operations, parts, uploads
 from s3o_proxy.metadata.cleanup import (
     BURY_CLEANUP,

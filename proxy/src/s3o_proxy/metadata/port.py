@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Protocol
 
-from s3o_proxy.domain.cleanup import SETTLE_MS, Reason
+from s3o_proxy.domain.cleanup import Reason
 from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import (
     BucketUsage,
@@ -28,6 +28,7 @@ from s3o_proxy.domain.model import (
     Usage,
 )
 from s3o_proxy.domain.operation import Operation, Remains
+from s3o_proxy.domain.patience import SETTLE_MS
 from s3o_proxy.metadata.identity import Identity
 
 
