@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +17,7 @@ from s3o_proxy.domain.operation import Operation, Progress, Wish
 from s3o_proxy.metadata.port import Contents
 from s3o_proxy.s3.operation import DeleteObject, PutObject
 from s3o_proxy.workers import journal
-from s3o_proxy.workers.operate import LOOK_AGAIN_MS, Operate
+from s3o_proxy.workers.operate import LONGEST_PAUSE_OF_FAILED_OBJECTS_MS, LOOK_AGAIN_MS, Operate
 from s3o_proxy.workers.report import Report
 
 
@@ -79,6 +81,30 @@ async def test_one_that_stalled_is_looked_at_again_after_a_while_or_with_another
     stage.now_ms += LOOK_AGAIN_MS
     await stage.operate(worker)
     assert (await state(stage, "drain"))[0] == "Succeeded"
+
+
+async def test_corrupt_objects_are_not_read_again_and_again(stage: Stage) -> None:
+    """Nobody knows that one still is without all its bytes, which cost money; a backend that is away may be back at any moment."""
+    await stage.perform(PutObject("photos", "k"), b"data")
+    await stage.desk.ask(Wish("Drain", "uid", "drain", "first"))
+    first, worker = stage.backends["first"], Operate(stage.means)
+    (name,) = first.objects
+    sound = first.objects[name]
+    first.objects[name] = replace(sound, content=b"dust")
+    looked_at_ms: list[int] = []
+    began_ms = stage.now_ms
+    while stage.now_ms < began_ms + 6 * LONGEST_PAUSE_OF_FAILED_OBJECTS_MS:
+        if (await worker.run_once()).failed:
+            looked_at_ms.append(stage.now_ms)
+        stage.now_ms += LOOK_AGAIN_MS
+    assert await state(stage, "drain") == ("Stalled", "MovesFailed")
+    pauses = [after - before for before, after in pairwise(looked_at_ms)]
+    assert pauses[:3] == [LOOK_AGAIN_MS, 2 * LOOK_AGAIN_MS, 4 * LOOK_AGAIN_MS]
+    assert pauses[-1] == LONGEST_PAUSE_OF_FAILED_OBJECTS_MS
+    first.objects[name] = sound
+    await stage.configure(backend_config("first"), backend_config("second", quotaBytes=100))
+    await stage.operate(worker)
+    assert (await state(stage, "drain"))[0] == "Succeeded", "another configuration is a reason to look at once"
 
 
 async def test_one_that_cannot_be_carried_out_holds_up_no_other(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 LOOK_AGAIN_MS = 15_000
 """After an operation stalled or failed; doubled each time that it fails again, up to:"""
 LONGEST_PAUSE_MS = 300_000
+LONGEST_PAUSE_OF_FAILED_OBJECTS_MS = 3_600_000
+"""Where it stalled and backends answered, but with bytes that are gone or corrupt, or refusals: only a person mends that, and to find
+an object corrupt once more, all of it is read and paid for."""
 _LOOK_FOR_NEW_S = 1.0
 
 
@@ -49,7 +52,7 @@ class Operate:
         self._look_again: dict[str, tuple[int, int]] = {}
         """Of a stalled operation: when it is due again, and the generation of the configuration it stalled under."""
         self._failures: dict[str, int] = {}
-        """Of an operation: how often in a row it could not be carried out."""
+        """Of an operation: how often in a row it could not be carried out, or stalled over objects that failed."""
 
     async def run_once(self) -> Report:
         """Until nothing more can be done now; what is asked for meanwhile is begun beside it."""
@@ -97,21 +100,25 @@ class Operate:
         except (DomainError, ExceptionGroup) as error:
             if not all(isinstance(cause, DomainError) for cause in causes(error)):
                 raise
-            self._failed(operation, "; ".join(map(str, causes(error))))
+            self._pause_longer(operation, LONGEST_PAUSE_MS)
+            why = "; ".join(map(str, causes(error)))
+            log.warning("%s of %s could not be carried out, it is tried again: %s", operation.kind, operation.target, why)
             return False
-        self._failures.pop(operation.operation_id, None)
         if (reached.state, reached.reason) != (operation.state, operation.reason):
             log.info("%s of %s: %s %s", reached.kind, reached.target, reached.state, reached.reason, extra={"detail": reached.message})
+        if reached.state == "Stalled" and reached.progress.objects_failed and reached.reason != "BackendUnreachable":
+            self._pause_longer(operation, LONGEST_PAUSE_OF_FAILED_OBJECTS_MS)
+            return False
+        self._failures.pop(operation.operation_id, None)
         if reached.state != "Stalled":
             return True
         self._pause(operation, LOOK_AGAIN_MS)
         return False
 
-    def _failed(self, operation: Operation, why: str) -> None:
+    def _pause_longer(self, operation: Operation, longest_ms: int) -> None:
         failures = self._failures.get(operation.operation_id, 0)
         self._failures[operation.operation_id] = failures + 1
-        self._pause(operation, min(LONGEST_PAUSE_MS, LOOK_AGAIN_MS << min(failures, 20)))
-        log.warning("%s of %s could not be carried out, it is tried again: %s", operation.kind, operation.target, why)
+        self._pause(operation, min(longest_ms, LOOK_AGAIN_MS << min(failures, 20)))
 
     def _pause(self, operation: Operation, pause_ms: int) -> None:
         self._look_again[operation.operation_id] = (self._means.clock() + pause_ms, self._means.placing().generation)
