@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,15 @@ def test_the_overlay_for_one_namespace_suffices_there_and_reaches_nowhere_else(c
     assert cluster.kubectl(*listing, namespace=space.name).strip() == "yes"
     with pytest.raises(KubectlFailed):
         cluster.kubectl(*listing, namespace=other.name)
+
+
+def test_what_the_overlay_for_one_namespace_is_deleted_with_leaves_the_namespace(cluster: Cluster, tmp_path: Path) -> None:
+    """A fleet lives in it, with the volume of SQLite and the registry of keys, which `kubectl delete -k` must not take along."""
+    overlay = {"resources": [os.path.relpath(ROOT / "config" / "namespaced", tmp_path)], "namespace": "storage"}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    rendered = list(yaml.safe_load_all(cluster.kubectl("kustomize", str(tmp_path))))
+    assert {one["kind"] for one in rendered} == {"ServiceAccount", "Role", "RoleBinding", "Deployment", "PodDisruptionBudget"}
+    assert {one["metadata"]["namespace"] for one in rendered} == {"storage"}
 
 
 def test_who_may_edit_a_namespace_may_edit_our_kinds_there(cluster: Cluster) -> None:
