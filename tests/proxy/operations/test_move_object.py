@@ -159,7 +159,7 @@ async def test_a_source_that_is_looked_for_in_another_bucket_is_not_called_gone(
         wrong.share_account(stage.backends["second"])
     stage.backends["first"] = wrong
     moved = await move(stage, found)
-    there = "backend first: was asked in the bucket another; its bytes lie in first"
+    there = "backend first: its bytes lie in the bucket first, this process looks in another"
     assert moved == Moved("unreachable", "second", there)
     stage.backends["first"] = right
     right.objects.pop(found.copies[0].storage_key)

@@ -6,13 +6,13 @@ early, a row still does (I2): not even a process that stood still until its inte
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from s3o_proxy.domain.cleanup import Reason
-from s3o_proxy.domain.errors import BackendError, BackendUnavailable, BodyError, DomainError, MetadataError, OutcomeUnknown
+from s3o_proxy.domain.errors import BackendError, BodyError, DomainError, MetadataError, OutcomeUnknown
 from s3o_proxy.domain.lease import OwnLease
 from s3o_proxy.domain.model import Intent
 from s3o_proxy.domain.patience import Making
@@ -20,6 +20,7 @@ from s3o_proxy.domain.storage_key import storage_key
 from s3o_proxy.metadata.port import Reserved
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.finish import finish
+from s3o_proxy.operations.whereabouts import bucket_here
 from s3o_proxy.s3.body import Body
 
 
@@ -51,7 +52,7 @@ def new_intent(context: Context, addressed: Addressed, backend: str, size_bytes:
 
 async def reserve(context: Context, intent: Intent, quota_bytes: int | None) -> Reserved:
     """For a whole object, or for the part that the intent names."""
-    bucket = _bucket_of(context, intent.backend)
+    bucket = bucket_here(context, intent.backend)
     if not bucket and not intent.upload_id:
         return Reserved(granted=False, fenced=True)  # Wherever the ledger has it: we could not write there.
     try:
@@ -64,41 +65,13 @@ async def reserve(context: Context, intent: Intent, quota_bytes: int | None) -> 
         if not isinstance(error, DomainError) or isinstance(error, OutcomeUnknown):
             await _cancel(context, intent)
         raise
-    if answer.granted and not intent.upload_id and _bucket_of(context, intent.backend) != bucket:
+    if answer.granted and not intent.upload_id and bucket_here(context, intent.backend) != bucket:
         # The backend's client was exchanged while we asked: the bytes would go to another bucket than the ledger granted.
         await _cancel(context, intent)
         return Reserved(granted=False, fenced=True)
     if answer.granted:
         context.usage.reserved(intent.backend, intent.size_bytes)
     return answer
-
-
-def _bucket_of(context: Context, backend: str) -> str:
-    """Where this process would write bytes to a backend now; '' for one that is not configured any more."""
-    try:
-        return context.backends.get(backend).bucket
-    except BackendUnavailable:
-        return ""
-
-
-async def require_there(context: Context, backend: str, bucket: str) -> None:
-    """That something was not found says something only where the ledger has it. Raises BackendUnavailable where that is not `bucket`."""
-    lies_in = (await context.metadata.located()).get(backend) or bucket
-    if lies_in != bucket:
-        raise BackendUnavailable(backend, f"was asked in the bucket {bucket}; its bytes lie in {lies_in}")
-
-
-async def looked_for_elsewhere(context: Context, backends: Sequence[str]) -> dict[str, str]:
-    """Of backends that refused as if they were fenced, or do not have what they should: those of which it is this process that looks in
-    another bucket than the ledger has, or in none; and how. Until it has read the configuration of the others: the client may ask again."""
-    located = await context.metadata.located() if backends else {}
-    buckets = {name: _bucket_of(context, name) for name in backends}
-    lies_in = {name: located.get(name) or "none" for name in backends}
-    return {
-        name: f"its bytes lie in the bucket {lies_in[name]}, this process looks in {bucket or 'none'}"
-        for name, bucket in buckets.items()
-        if bucket != lies_in[name]
-    }
 
 
 async def _cancel(context: Context, intent: Intent) -> None:

@@ -24,11 +24,12 @@ from s3o_proxy.domain.errors import (
 )
 from s3o_proxy.domain.model import ChecksumType, Digests, Intent, NewObject, Part, Upload
 from s3o_proxy.domain.multipart import FinishedPart, chosen_parts
-from s3o_proxy.operations.attempt import abandon, certainly_not_landed, require_there
+from s3o_proxy.operations.attempt import abandon, certainly_not_landed
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.document import read_document
 from s3o_proxy.operations.finish import finish
 from s3o_proxy.operations.multipart import end_upload
+from s3o_proxy.operations.whereabouts import require_there
 from s3o_proxy.s3.checksums import combine_full_object, composite, multipart_etag
 from s3o_proxy.s3.errors import S3Error
 from s3o_proxy.s3.operation import CompleteMultipartUpload, UploadCompleted

@@ -6,9 +6,9 @@ from s3o_proxy.domain.errors import BackendNotFound, NoCopyReadable, NoSuchKey, 
 from s3o_proxy.domain.model import StoredObject
 from s3o_proxy.domain.ranges import part_range, resolve
 from s3o_proxy.domain.read_conditions import Reading, evaluate
-from s3o_proxy.operations.attempt import looked_for_elsewhere
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.read import open_copy
+from s3o_proxy.operations.whereabouts import bucket_here, looked_for_elsewhere
 from s3o_proxy.s3.operation import GetObject, HeadObject, NotModified, ObjectRead
 
 
@@ -35,8 +35,8 @@ async def get_object(context: Context, operation: GetObject) -> ObjectRead | Not
 
 
 async def _not_there(context: Context, found: StoredObject) -> NoCopyReadable:
-    names = [copy.backend for copy in found.copies]
-    return NoCopyReadable(dict.fromkeys(names, "404") | await looked_for_elsewhere(context, names))
+    asked = {copy.backend: bucket_here(context, copy.backend) for copy in found.copies}
+    return NoCopyReadable(dict.fromkeys(asked, "404") | await looked_for_elsewhere(context, asked))
 
 
 async def _look(context: Context, operation: GetObject, max_age_ms: int) -> tuple[StoredObject, ObjectRead | NotModified]:

@@ -26,10 +26,11 @@ from s3o_proxy.domain.model import Copy, Intent, StoredObject
 from s3o_proxy.domain.moving import MAX_SINGLE_PUT_BYTES, Moved, Outcome
 from s3o_proxy.domain.placement import MIN_PART_BYTES, Candidate
 from s3o_proxy.domain.storage_key import key_metadata
-from s3o_proxy.operations.attempt import StartedBody, attempt, new_intent, require_there, reserve
+from s3o_proxy.operations.attempt import StartedBody, attempt, new_intent, reserve
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.copied_body import CopiedBody
 from s3o_proxy.operations.finish import finish
+from s3o_proxy.operations.whereabouts import require_there
 from s3o_proxy.s3.checksums import combine_full_object
 
 _MAX_PARTS = 10_000

@@ -24,9 +24,10 @@ from s3o_proxy.domain.errors import (
 from s3o_proxy.domain.model import Intent, Part, Upload
 from s3o_proxy.domain.placement import rank_for_upload
 from s3o_proxy.domain.storage_key import key_metadata, storage_key
-from s3o_proxy.operations.attempt import StartedBody, certainly_not_landed, looked_for_elsewhere, now_or_later, require_there, reserve
+from s3o_proxy.operations.attempt import StartedBody, certainly_not_landed, now_or_later, reserve
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.finish import finish
+from s3o_proxy.operations.whereabouts import bucket_here, looked_for_elsewhere, require_there
 from s3o_proxy.operations.write import agreed_etag, ask_for_digests, blamed, digests_of
 from s3o_proxy.s3.body import Body
 from s3o_proxy.s3.operation import (
@@ -58,7 +59,7 @@ async def create_multipart_upload(context: Context, operation: CreateMultipartUp
             fenced.append(candidate.name)
         except BackendError as error:
             failures[candidate.name] = str(error)
-    failures |= await looked_for_elsewhere(context, fenced)
+    failures |= await looked_for_elsewhere(context, {name: bucket_here(context, name) for name in fenced})
     if not failures:
         raise NoBackendAccepts(tuple(candidate.name for candidate in ranked))
     raise AllBackendsFailed(failures)

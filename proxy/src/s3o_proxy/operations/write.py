@@ -23,9 +23,10 @@ from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import Conditions, Description, Digests, Intent, NewObject
 from s3o_proxy.domain.placement import rank
 from s3o_proxy.domain.storage_key import key_metadata
-from s3o_proxy.operations.attempt import StartedBody, attempt, looked_for_elsewhere, new_intent, reserve
+from s3o_proxy.operations.attempt import StartedBody, attempt, new_intent, reserve
 from s3o_proxy.operations.context import Context
 from s3o_proxy.operations.finish import finish
+from s3o_proxy.operations.whereabouts import bucket_here, looked_for_elsewhere
 from s3o_proxy.s3.body import Body
 from s3o_proxy.s3.operation import ObjectWritten
 
@@ -64,7 +65,7 @@ async def write_object(context: Context, draft: Draft, body: Body) -> ObjectWrit
             if source.started:
                 raise  # The client's bytes are spent; only the client can send them again.
             failures[candidate.name] = str(error)
-    failures |= await looked_for_elsewhere(context, fenced)
+    failures |= await looked_for_elsewhere(context, {name: bucket_here(context, name) for name in fenced})
     if failures:
         raise AllBackendsFailed(failures)
     if not full:
