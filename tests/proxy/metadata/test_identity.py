@@ -21,6 +21,8 @@ from s3o_proxy.metadata.migrate import CREATE_TABLE, load_migrations, migrate_sq
 from s3o_proxy.metadata.open import open_ledger
 from s3o_proxy.metadata.port import Metadata
 
+NEWEST = len(load_migrations("postgres"))
+REPOSITORY = Path(__file__).parents[3]
 OTHER = "0123456789abcdef0123456789abcdef"
 
 
@@ -94,6 +96,55 @@ async def test_a_database_that_was_dumped_and_restored_in_place_of_another_is_th
     await other.ping()
     assert await other.find_object(BUCKET, "cat.jpg")
     await other.close()
+
+
+def follow(commands: str, folder: Path) -> None:
+    subprocess.run(["sh", "-ec", commands], cwd=folder, check=True)
+
+
+async def test_a_file_is_brought_back_as_it_is_written_in_place_of_one_whose_proxy_was_killed(tmp_path: Path) -> None:
+    """What a killed proxy left in its write-ahead log would be written into the backup, and destroy it."""
+    (commands,) = re.findall(r"```sh\n([^`]*copy\.db[^`]*)```", (REPOSITORY / "docs/howto/back-up-the-database.md").read_text())
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    ledger = await open_ledger(DatabaseConfig(path=str(tmp_path / "s3o.db")), {})
+    for number in range(50):
+        await put(ledger, f"w{number}", f"old-{number}")
+    with sqlite3.connect(tmp_path / "s3o.db") as source, sqlite3.connect(killed / "copy.db") as target:
+        source.backup(target)
+    source.close()
+    target.close()
+    for number in range(50, 500):
+        await put(ledger, f"w{number}", f"new-{number}")
+    for file in ("s3o.db", "s3o.db-wal"):
+        shutil.copy(tmp_path / file, killed)
+    await ledger.close()
+    follow(commands, killed)
+    with sqlite3.connect(killed / "s3o.db") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("SELECT count(*) FROM objects").fetchall() == [(50,)]
+    connection.close()
+
+
+@pytest.mark.parametrize("version", range(1, NEWEST))
+async def test_what_an_older_release_dumped_is_brought_back_and_migrated(postgres: PostgresServer, tmp_path: Path, version: int) -> None:
+    """Its dump knows nothing of the tables that came later: these stay, and do not keep a proxy from starting."""
+    place = postgres.create_database()
+    postgres.execute(CREATE_TABLE, database=place.database)
+    for migration in load_migrations("postgres")[:version]:
+        for statement in migration.statements:
+            postgres.execute(statement, database=place.database)
+        postgres.execute(f"INSERT INTO schema_migrations VALUES ({migration.version}, '{migration.name}')", database=place.database)
+    postgres_tool("pg_dump", "--format=custom", f"--file={tmp_path / 's3o.dump'}", postgres.uri(place))
+    upgraded = await open_ledger(place, {})
+    await upgraded.close()
+    restore = ("--clean", "--if-exists", "--single-transaction", f"--dbname={postgres.uri(place)}", str(tmp_path / "s3o.dump"))
+    postgres_tool("pg_restore", *restore)
+    ledger = await open_ledger(place, {})
+    await put(ledger, "w1")
+    assert await ledger.find_object(BUCKET, "cat.jpg")
+    assert ledger.identity.found == upgraded.identity.found
+    await ledger.close()
 
 
 ASKED: list[Callable[[Metadata], Awaitable[object]]] = [

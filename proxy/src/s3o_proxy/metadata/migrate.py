@@ -2,6 +2,9 @@
 
 A migration is `migrations/NNNN_name.sql`: one statement per block, blocks apart by blank lines. A block that opens with
 `-- @postgres` or `-- @sqlite` is for that engine alone.
+
+A dump of an older release that is brought back with `pg_restore --clean` takes away the tables that it has, and leaves those that it does
+not know: so a table that comes later is made only where there is none.
 """
 
 from __future__ import annotations
