@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
+import httpx
 import pytest
+from hack.ports import free_port
 from tests.support.config_files import backend, write, write_sample
+from tests.support.proxy import wait_until
 
 from s3o_proxy.__main__ import main
 
@@ -96,3 +102,54 @@ def test_checking_needs_no_server_and_no_database() -> None:
     script = "import sys; from s3o_proxy.__main__ import main; main(['version']); print(sorted({'uvicorn', 'asyncpg'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[1] == "[]"
+
+
+def _full() -> int:
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+def _gone() -> int:
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing
+
+
+def _unread() -> int:
+    """Full already; its reading end stays open until the tests end."""
+    _, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    os.set_blocking(writing, True)
+    return writing
+
+
+@pytest.mark.parametrize("make", [_full, _gone, _unread, None], ids=["a full disk", "a gone reader", "an idle reader", "closed"])
+def test_whatever_becomes_of_standard_error_it_serves_and_ends_in_peace(tmp_path: Path, make: Callable[[], int] | None) -> None:
+    write_sample(tmp_path)
+    port = free_port()
+    program = [sys.executable, "-P", "-m", "s3o_proxy", "run", str(tmp_path), "--listen", f"127.0.0.1:{port}"]
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", *program] if make is None else program
+    target = subprocess.DEVNULL if make is None else make()
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=target, stdin=subprocess.DEVNULL)
+    if target != subprocess.DEVNULL:
+        os.close(target)
+    url = f"http://127.0.0.1:{port}"
+
+    def serves() -> bool:
+        assert process.poll() is None, f"it ended with {process.returncode}"
+        try:
+            return httpx.get(f"{url}/health", timeout=5, trust_env=False).status_code == 200
+        except httpx.ConnectError:
+            return False
+
+    try:
+        wait_until(serves, "it does not serve", timeout_s=60)
+        for _ in range(20):
+            assert httpx.get(f"{url}/photos/key", timeout=5, trust_env=False).status_code == 403
+        process.terminate()
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()

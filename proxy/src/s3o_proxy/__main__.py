@@ -26,6 +26,7 @@ _EXIT_CODES = "exit codes: 0 done, 1 failed or found something wrong (each reaso
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
+    _open_standard_files()
     options = make_parser().parse_args(arguments)
     options.arguments = sys.argv[1:] if arguments is None else arguments
     try:
@@ -36,6 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail([str(error)])
     except KeyboardInterrupt:
         return 130
+
+
+def _open_standard_files() -> None:
+    """Who starts us may have closed them (`2>&-`): then the next file or connection that is opened would be what we print into."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # The lowest number that is free: this one.
 
 
 def _fail(reasons: Sequence[str]) -> int:

@@ -34,7 +34,8 @@ from s3o_proxy.proxy import Proxy, quotas
 from s3o_proxy.telemetry.access_log import AccessLog
 from s3o_proxy.telemetry.logs import Logs, start_logs
 from s3o_proxy.telemetry.metrics import Metrics
-from s3o_proxy.telemetry.stream import SharedStream
+from s3o_proxy.telemetry.outlet import Outlet
+from s3o_proxy.telemetry.stream import StandardError
 from s3o_proxy.workers.audit import Difference, audit
 from s3o_proxy.workers.roster import Role
 
@@ -57,10 +58,12 @@ def run(source: Source, listen_on: str, role: Role = Role.ALL, place: Place | No
 async def _serve(source: Source, listen_on: str, role: Role, place: Place | None) -> int:
     async with AsyncExitStack() as stack:
         member = None if place is None else await stack.enter_async_context(membership(place))
-        stream = None if place is None else SharedStream(place.tally)
-        metrics, access_log = Metrics(version("s3o-proxy"), processes=1 if place is None else place.of), AccessLog(stream)
+        outlet = Outlet(StandardError(None if place is None else place.tally))
+        stack.callback(outlet.close)
+        metrics, access_log = Metrics(version("s3o-proxy"), processes=1 if place is None else place.of), AccessLog(outlet)
+        metrics.follow_log(lambda: outlet.lost_lines)
         config = LiveConfig(source, metrics, None if member is None else await served_by(member))
-        logs = start_logs(stream)
+        logs = start_logs(outlet)
         stack.callback(logs.stop)
         stack.callback(access_log.flush)
         _follow_logging(logs, config.current)

@@ -61,3 +61,11 @@ def test_a_label_s_value_is_escaped() -> None:
     counter = Counter("c", "h", ("a",))
     counter.add(('quote " back \\ line \n',))
     assert exposed(counter) == ['c_total{a="quote \\" back \\\\ line \\n"} 1.0']
+
+
+def test_a_counter_that_follows_another_count_is_as_high_as_that_one() -> None:
+    counter, lines = Counter("lines", "h"), [0]
+    counter.follow(lambda: lines[0])
+    assert exposed(counter) == ["lines_total 0.0"]
+    lines[0] = 7
+    assert exposed(counter) == ["lines_total 7.0"]

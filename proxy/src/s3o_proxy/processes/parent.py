@@ -17,7 +17,8 @@ from s3o_proxy.processes.tally import Tally, slots_bytes
 from s3o_proxy.telemetry.logs import start_logs
 from s3o_proxy.telemetry.merge import Dump, added, only_growing
 from s3o_proxy.telemetry.metrics import restarted
-from s3o_proxy.telemetry.stream import SharedStream
+from s3o_proxy.telemetry.outlet import Outlet
+from s3o_proxy.telemetry.stream import StandardError
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +43,13 @@ def run_parent(command: Sequence[str], processes: int, listener: socket.socket) 
     """
     with tempfile.TemporaryFile() as shared, listener:
         shared.truncate(slots_bytes(processes))
-        logs = start_logs(SharedStream(shared.fileno()))
+        outlet = Outlet(StandardError(shared.fileno()))
+        logs = start_logs(outlet)
         try:
             return asyncio.run(Parent(command, processes, listener, shared).run())
         finally:
             logs.stop()
+            outlet.close()
 
 
 class _Child:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
 from collections.abc import Callable
 
@@ -46,9 +45,8 @@ class Access:
 class AccessLog:
     """`flush` before the process ends; a running event loop does it otherwise."""
 
-    def __init__(self, stream: Sink | None = None, clock_s: Callable[[], float] = time.time) -> None:
-        self._stream = stream if stream is not None else sys.stderr.buffer
-        self._clock_s = clock_s
+    def __init__(self, stream: Sink, clock_s: Callable[[], float] = time.time) -> None:
+        self._stream, self._clock_s = stream, clock_s
         self._waiting: list[tuple[float, Access]] = []
 
     def write(self, access: Access) -> None:

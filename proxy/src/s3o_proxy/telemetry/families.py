@@ -7,7 +7,7 @@ here is recorded and collected on one event loop.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -33,11 +33,18 @@ class Counter:
     def __init__(self, name: str, help_text: str, labels: Sequence[str] = ()) -> None:
         self.name, self._help, self.labels = name, help_text, tuple(labels)
         self._values: dict[Labels, float] = {} if labels else {(): 0}
+        self._read: Callable[[], float] | None = None
 
     def add(self, labels: Labels = (), amount: float = 1) -> None:
         self._values[labels] = self._values.get(labels, 0) + amount
 
+    def follow(self, read: Callable[[], float]) -> None:
+        """Of one without labels: it is counted elsewhere, and read when it is collected."""
+        self._read = read
+
     def collect(self) -> Metric:
+        if self._read is not None:
+            self._values[()] = self._read()
         family = CounterMetricFamily(self.name, self._help, labels=self.labels)
         for labels, value in self._values.items():
             family.add_metric(labels, value)

@@ -7,7 +7,6 @@ exception under `error` and `traceback`. The level and the secrets to keep out f
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -55,9 +54,9 @@ class Logs:
             logging.getLogger(name).setLevel(logging.NOTSET)
 
 
-def start_logs(stream: Sink | None = None) -> Logs:
+def start_logs(stream: Sink) -> Logs:
     """Route everything that is logged in this process through one JSON handler."""
-    return Logs(stream if stream is not None else sys.stderr.buffer)
+    return Logs(stream)
 
 
 class _JsonHandler(logging.Handler):

@@ -145,6 +145,7 @@ class Metrics(Collector):
         self._wanted = Gauge("s3o_processes_wanted", "Processes that should answer it", across=Across.MOST)
         self._wanted.set(processes)
         self._restarts = _restarts()
+        self._lost_lines = Counter("s3o_log_lines_lost", "Log lines that nobody took")
 
         self._families = [family for family in vars(self).values() if isinstance(family, Counter | Gauge | Histogram)]
         self.registry = CollectorRegistry()
@@ -186,6 +187,11 @@ class Metrics(Collector):
         registry = CollectorRegistry(auto_describe=False)
         registry.register(_Fixed(families))
         return encode(registry), content_type
+
+    # --- the log -----------------------------------------------------------------------------------------------------
+
+    def follow_log(self, lost_lines: Callable[[], int]) -> None:
+        self._lost_lines.follow(lost_lines)
 
     # --- requests ----------------------------------------------------------------------------------------------------
 
