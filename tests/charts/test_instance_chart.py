@@ -33,6 +33,15 @@ def test_values_become_resources_that_the_api_server_accepts(cluster: Cluster) -
     assert oci["metadata"]["labels"]["team"] == "storage"
 
 
+def test_a_name_that_looks_like_something_else_is_a_name(cluster: Cluster) -> None:
+    namespace = cluster.new_namespace()
+    values: Object = {"name": "7", "backends": {"2024": BACKEND}, "buckets": {"1e3": {}, "true": {}}}
+    cluster.apply(render(INSTANCE, namespace=namespace, values=values), namespace)
+    listed = cluster.kubectl("get", "s3o,sb,vb", "-o", "name", namespace=namespace).split()
+    assert [name.partition("/")[2] for name in listed] == ["7", "2024", "1e3", "true"]
+    assert {type(one["metadata"]["namespace"]) for one in render(INSTANCE, namespace="77", values=values)} == {str}
+
+
 def test_the_samples_can_be_said_as_values() -> None:
     """What the chart makes of them is what config/samples/ says."""
     samples = [one for path in sorted(ROOT.glob("config/samples/*.yaml")) for one in yaml.safe_load_all(read(str(path.relative_to(ROOT))))]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import yaml
 from tests.support.charts import NAMESPACE, OPERATOR, HelmFailed, Object, helm, notes, render
 from tests.support.kube import Cluster
 from tests.support.repository import ROOT
+
+from s3o_operator.plan.manifests.labels import NAME
+from s3o_operator.plan.manifests.network import OPERATOR_NAME
 
 RELEASE = "s3orchestrator-operator"
 
@@ -91,6 +96,43 @@ def test_the_definitions_are_the_same_upgraded_with_the_release_and_kept_after_i
     assert not (OPERATOR / "crds").exists(), "Helm never upgrades what lies in crds/"
 
 
+def test_two_releases_in_one_namespace_lead_each_for_the_namespace_that_it_watches() -> None:
+    """With one Lease between them, one would stand by for ever, and its namespace would be served by nobody."""
+    for watched in ("team-a", "team-b"):
+        documents = render(OPERATOR, watched, values={"watchNamespace": watched, "crds": {"install": False}})
+        (container,) = only(documents, "Deployment")["spec"]["template"]["spec"]["containers"]
+        assert {one["value"] for one in container["env"] if one["name"] in ("S3O_NAMESPACE", "S3O_WATCH_NAMESPACE")} == {watched}
+        for kind in ("Role", "RoleBinding"):
+            assert only(documents, kind, f"{watched}-operator-leadership")["metadata"]["namespace"] == watched
+
+
+def test_fleets_let_its_pods_in() -> None:
+    """By the NetworkPolicies that the operator makes, which know it by a label."""
+    labels = only(render(OPERATOR, "any", values={"fullnameOverride": "other"}), "Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert labels[NAME] == OPERATOR_NAME
+
+
+def test_a_name_that_looks_like_a_number_is_a_name() -> None:
+    values: Object = {"watchNamespace": "1e3", "fullnameOverride": "12", "serviceAccount": {"name": "17"}, "priorityClassName": "5"}
+    for one in render(OPERATOR, "123", "2024", {**values, "podMonitor": {"enabled": True}}):
+        metadata = one["metadata"]
+        assert isinstance(metadata["name"], str)
+        assert isinstance(metadata.get("namespace", ""), str)
+        assert {type(text) for text in metadata.get("labels", {}).values()} <= {str}
+    documents = render(OPERATOR, "123", "2024", values)
+    pod = only(documents, "Deployment")["spec"]["template"]["spec"]
+    assert (pod["serviceAccountName"], pod["priorityClassName"]) == ("17", "5")
+    assert only(documents, "RoleBinding", "12")["subjects"] == [{"kind": "ServiceAccount", "name": "17", "namespace": "2024"}]
+
+
+def test_a_version_with_build_metadata_makes_a_valid_label(tmp_path: Path) -> None:
+    """As Flux gives one to a chart out of Git: 0.1.0+ and the revision."""
+    helm("package", str(OPERATOR), "--version=0.1.0+5c4d7e", f"--destination={tmp_path}")
+    (packed,) = tmp_path.iterdir()
+    labels = only(render(packed), "Deployment")["metadata"]["labels"]
+    assert labels["helm.sh/chart"] == "s3-orchestrator-operator-0.1.0_5c4d7e"
+
+
 def test_a_pod_monitor_finds_the_port_and_the_pods() -> None:
     documents = render(OPERATOR, values={"podMonitor": {"enabled": True, "interval": "10s", "labels": {"release": "prometheus"}}})
     monitor, deployment = only(documents, "PodMonitor"), only(documents, "Deployment")
@@ -115,6 +157,7 @@ def test_rendered_twice_it_is_the_same() -> None:
         ({"image": {"tag": ""}}, "an image needs a tag or a digest"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name is needed"),
         ({"crds": {"instal": True}}, "'instal' not allowed"),
+        ({"podLabels": {"app.kubernetes.io/name": "mine"}}, "podLabels"),
     ],
 )
 def test_what_it_does_not_know_or_understand_is_refused(values: Object, complaint: str) -> None:
@@ -125,7 +168,7 @@ def test_what_it_does_not_know_or_understand_is_refused(values: Object, complain
 def test_every_value_is_in_the_schema_and_the_other_way_round() -> None:
     schema = yaml.safe_load((OPERATOR / "values.schema.json").read_text())["properties"]
     values = yaml.safe_load((OPERATOR / "values.yaml").read_text())
-    assert values.keys() == schema.keys() - {"global", "nameOverride", "fullnameOverride"}
+    assert values.keys() == schema.keys() - {"global", "fullnameOverride"}
 
 
 def test_its_notes_warn_of_finalizers_and_of_what_goes_with_the_definitions(cluster: Cluster) -> None:

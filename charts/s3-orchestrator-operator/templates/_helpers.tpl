@@ -1,7 +1,3 @@
-{{- define "operator.name" -}}
-{{- .Values.nameOverride | default "s3orchestrator-operator" -}}
-{{- end }}
-
 {{- /* The name of everything that belongs to the release. */}}
 {{- define "operator.fullname" -}}
 {{- if .Values.fullnameOverride -}}
@@ -21,17 +17,17 @@
 {{- end -}}
 {{- end }}
 
-{{- /* Immutable in a Deployment: never add to it. */}}
+{{- /* Immutable in a Deployment: never add to it. And the NetworkPolicy of every fleet lets in pods of exactly this name. */}}
 {{- define "operator.selector" -}}
-app.kubernetes.io/name: {{ include "operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: s3orchestrator-operator
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "operator.labels" -}}
 {{ include "operator.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
 {{- end }}
 
 {{- /* Of an image: by its digest, else by its tag. */}}

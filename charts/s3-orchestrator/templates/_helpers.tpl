@@ -3,10 +3,10 @@
 {{- end }}
 
 {{- define "instance.metadata" -}}
-namespace: {{ .Release.Namespace }}
+namespace: {{ .Release.Namespace | quote }}
 labels:
   app.kubernetes.io/managed-by: {{ .Release.Service }}
-  helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+  helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
   {{- with .Values.labels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

@@ -12,7 +12,9 @@ from s3o_operator.plan.manifests.labels import APPLICATION, INSTANCE, NAME, chil
 from s3o_operator.plan.manifests.pods import PORT
 from s3o_operator.plan.observed import Object
 
-_OPERATOR = {"namespaceSelector": {}, "podSelector": {"matchLabels": {NAME: "s3orchestrator-operator"}}}
+OPERATOR_NAME = "s3orchestrator-operator"
+"""By which our own pods are known, in every namespace: config/ and the chart label them so."""
+_OPERATOR = {"namespaceSelector": {}, "podSelector": {"matchLabels": {NAME: OPERATOR_NAME}}}
 
 
 def build_network_policy(blueprint: Blueprint) -> Object | None:
