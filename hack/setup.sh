@@ -5,7 +5,8 @@ cd "$(dirname "$0")/.."
 venv=$1
 shift
 
-if ! "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+# Without pip is one whose making was interrupted.
+if ! "$venv/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
   # A distribution's own first: it is built with profile-guided optimisation, which those of pyenv are not, and needs a fifth less time.
   for candidate in /usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11; do
     if "$candidate" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
