@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import yaml
 from tests.support.kube import Cluster, KubectlFailed
-from tests.support.repository import fenced_blocks
+from tests.support.repository import ROOT, fenced_blocks
 
 Object = dict[str, object]
 TEXT: Object = {"type": "string", "maxLength": 64}
@@ -48,6 +50,18 @@ def kind(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[str]:
     cluster.kubectl("wait", "--for=condition=Established", f"crd/{which}s.flux.example.com", "--timeout=30s")
     yield which
     cluster.kubectl("delete", "crd", f"{which}s.flux.example.com")
+
+
+def test_what_flux_removes_with_the_operator_leaves_the_definitions_and_the_namespace(cluster: Cluster, tmp_path: Path) -> None:
+    """Flux deletes what a Kustomization had applied when it is deleted itself, but for what is annotated so."""
+    (block,) = [block for block in fenced_blocks("docs/howto/gitops.md") if "./config/default" in block]
+    patches = next(iter(yaml.safe_load_all(block)))["spec"]["patches"]
+    folder = os.path.relpath(ROOT / "config" / "default", tmp_path)
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump({"resources": [folder], "patches": patches}))
+    kept = {"CustomResourceDefinition", "Namespace"}
+    for one in yaml.safe_load_all(cluster.kubectl("kustomize", str(tmp_path))):
+        annotations = one["metadata"].get("annotations", {})
+        assert (annotations.get("kustomize.toolkit.fluxcd.io/prune") == "disabled") == (one["kind"] in kept), one["metadata"]
 
 
 def backend(state: str, observed: int | None, **conditions: str) -> Object:
