@@ -51,6 +51,19 @@ async def test_a_leader_is_ready_when_it_has_listed_everything(process: Process)
     assert process.unready() == ""
 
 
+async def test_each_whole_listing_is_told_to_who_scrapes(process: Process) -> None:
+    """Not the first alone: the age of the last one would grow for ever on an operator that is well."""
+
+    def told() -> float | None:
+        return process.metrics.registry.get_sample_value("s3o_operator_last_resync_timestamp_seconds")
+
+    assert told() == 0
+    for _ in range(2):
+        process.metrics.last_resync.set(1)
+        await process.resync.once()
+        assert (told() or 0) > 1
+
+
 async def test_without_a_listing_for_long_it_is_in_trouble(process: Process, clock: Clock) -> None:
     """kopf's watches may be silent for ever, and its own liveness would say nothing."""
     await process.resync.once()

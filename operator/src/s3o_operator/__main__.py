@@ -57,7 +57,8 @@ class Process:
         self.queue = WorkQueue(time.monotonic, calm_s=_CALM_S)
         self.intake = Intake(self.cache, self.queue)
         self.optional = OptionalKinds(kube, self.intake, settings.watched_namespace, settings.optional_s)
-        self.resync = Resync(kube, self.intake, settings.watched_namespace, settings.resync_s, time.monotonic)
+        listed = self.metrics.last_resync.set_to_current_time
+        self.resync = Resync(kube, self.intake, settings.watched_namespace, settings.resync_s, time.monotonic, listed)
         self.client = AdminClient(self.metrics)
         self.fleet = FleetWatch(self.client, self.cache, self.queue, time.monotonic)
         self.operations = Operations(self.client, self.fleet.peers)
@@ -87,7 +88,6 @@ class Process:
         self.leads = True
         await self.optional.look()
         await self.resync.once()
-        self.metrics.last_resync.set_to_current_time()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch())
             tasks.create_task(self.resync.run())

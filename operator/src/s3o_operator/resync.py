@@ -21,14 +21,17 @@ _AFTER_FAILURE_S = 10.0
 
 
 class Resync:
-    """`period_s`: from the end of one to the start of the next, a fifth more or less."""
+    """`period_s`: from the end of one to the start of the next, a fifth more or less. `listed` hears of each whole one."""
 
-    def __init__(self, kube: Kube, intake: Intake, namespace: str, period_s: float, now: Callable[[], float]) -> None:
+    def __init__(
+        self, kube: Kube, intake: Intake, namespace: str, period_s: float, now: Callable[[], float], listed: Callable[[], None]
+    ) -> None:
         self._kube = kube
         self._intake = intake
         self._namespace = namespace
         self._period_s = period_s
         self._now = now
+        self._listed = listed
         self._last: float | None = None
 
     async def once(self) -> None:
@@ -36,6 +39,7 @@ class Resync:
         await together(self._list(kind) for kind in watched(self._namespace))
         self._intake.everything()
         self._last = self._now()
+        self._listed()
 
     async def _list(self, kind: Kind) -> None:
         documents, version = await self._kube.list(kind, self._namespace)

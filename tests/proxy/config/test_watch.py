@@ -170,6 +170,12 @@ async def test_the_refusals_and_the_generation_are_counted(directory: Path, adop
     text = metrics.render()[0].decode()
     assert "s3o_config_generation 2.0" in text
     assert "s3o_config_refusals_total 1.0" in text
+    assert "s3o_config_refused 1.0" in text
+    write(directory, "new.yaml", backend("c").replace("8333", "8334"), "# as it was")
+    await live.look(adopted)
+    text = metrics.render()[0].decode()
+    assert "s3o_config_generation 2.0" in text
+    assert "s3o_config_refused 0.0" in text
 
 
 @asynccontextmanager

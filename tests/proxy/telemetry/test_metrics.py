@@ -96,6 +96,18 @@ def test_a_worker_shows_its_last_success_and_how_often_it_failed_since() -> None
     assert scraped(metrics)["s3o_worker_last_success_timestamp_seconds", label] == 1_700_000_060
 
 
+def test_of_a_worker_that_another_process_has_taken_over_nothing_is_told_that_only_a_run_here_could_take_back() -> None:
+    """It failed while the database was away; the other process was the first to come back."""
+    metrics = Metrics("1.2.3")
+    for failures in (1, 2, 3, 4, 5):
+        metrics.worker_ran("operate", failures=failures, done=0, failed=0)
+    metrics.set_operations([Operation("o", "Drain", "uid", "t", 0, "east", state="Stalled")])
+    metrics.worker_stands_by("operate")
+    values = scraped(metrics)
+    assert values["s3o_worker_consecutive_failures", (("worker", "operate"),)] == 0
+    assert not [name for name, _ in values if name.startswith("s3o_operation")]
+
+
 def test_what_the_cleanup_worker_did_shows_as_the_queue_s_progress() -> None:
     metrics = Metrics("1.2.3")
     metrics.worker_ran("clean_up", failures=0, done=5, failed=2)
@@ -125,6 +137,7 @@ def test_everything_else_lands_under_its_own_name() -> None:
     assert values["s3o_admission_rejections_total", ()] == 1
     assert values["s3o_config_generation", ()] == 7
     assert values["s3o_config_refusals_total", ()] == 1
+    assert values["s3o_config_refused", ()] == 1
     assert any(name == "s3o_build_info" and dict(labels)["version"] == "1.2.3" for name, labels in values)
     assert ("process_resident_memory_bytes", ()) in values
 

@@ -19,7 +19,7 @@ class Recorder:
 
     def __init__(self, name: str = "recorder", *, singleton: bool = False, run: Callable[[int], Report] = lambda _: Report()) -> None:
         self.name, self.singleton = name, singleton
-        self.runs = 0
+        self.runs = self.stood_by = 0
         self.heard: list[tuple[int, int]] = []
         self._run, self._changed = run, asyncio.Condition()
 
@@ -31,6 +31,10 @@ class Recorder:
         assert worker == self.name
         assert failed == 0
         self.heard.append((failures, done))
+
+    def worker_stands_by(self, worker: str) -> None:
+        assert worker == self.name
+        self.stood_by += 1
 
 
 async def driven(stage: Stage, worker: Recorder, until: Callable[[], bool], owner: str = "instance-1") -> Driver:
@@ -118,7 +122,7 @@ async def test_a_singleton_runs_in_one_process_only(stage: Stage) -> None:
     await asyncio.sleep(0.05)
     refused.cancel()
     await asyncio.wait({refused})
-    assert second.runs == 0
+    assert (second.runs, second.stood_by, first.stood_by) == (0, 1, 0)
     stage.now_ms += 3 * second.period_ms
     await driven(stage, second, lambda: second.runs >= 1, owner="instance-2")
 
@@ -151,6 +155,9 @@ class Slow:
     def worker_ran(self, worker: str, *, failures: int, done: int, failed: int) -> None:
         self.failures.append(failures)
         self.heard.set()
+
+    def worker_stands_by(self, worker: str) -> None:
+        """The other one has the lease."""
 
 
 async def test_a_run_longer_than_its_lease_keeps_it(stage: Stage) -> None:

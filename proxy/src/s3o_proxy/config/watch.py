@@ -113,6 +113,7 @@ class LiveConfig:
             self._meter.config_accepted(new.generation)
             log.info("configuration generation %d is served", new.generation, extra={"generation": new.generation, "digest": new.digest})
         elif self.refusal:
+            self._meter.config_accepted(new.generation)
             log.info("the files are valid again and say what is served", extra={"generation": new.generation})
         self.refusal = ()
 

@@ -134,6 +134,9 @@ class Metrics(Collector):
 
         self._clock_skew = Gauge("s3o_clock_skew_seconds", "By how much this machine's clock is ahead of the database's", across=Across.OWN)
         self._generation = Gauge("s3o_config_generation", "Generation of the configuration being served", across=Across.LEAST)
+        self._refused = Gauge(
+            "s3o_config_refused", "1 while the files say something that is refused, and is not served", across=Across.MOST
+        )
         self._refusals = Counter("s3o_config_refusals", "Changes of the configuration that were refused")
         self._build = Gauge(
             "s3o_build_info", "Always 1; the labels say which build this is", ("version", "python_version"), across=Across.MOST
@@ -257,6 +260,12 @@ class Metrics(Collector):
             self._cleanup_processed.add(("success",), done)
             self._cleanup_processed.add(("retry",), failed)
 
+    def worker_stands_by(self, worker: str) -> None:
+        """Another process runs it, and tells how it goes. What it failed at here would stand here for ever."""
+        self._worker_failures.set(0, (worker,))
+        if worker == "operate":
+            self.set_operations(())
+
     def set_clock_skew(self, seconds: float) -> None:
         """Positive where this machine's clock is ahead of the database's."""
         self._clock_skew.set(seconds)
@@ -275,7 +284,10 @@ class Metrics(Collector):
     # --- configuration -----------------------------------------------------------------------------------------------
 
     def config_accepted(self, generation: int) -> None:
+        """Also when nothing changed, and what was refused is gone from the files."""
         self._generation.set(generation)
+        self._refused.set(0)
 
     def config_refused(self) -> None:
         self._refusals.add()
+        self._refused.set(1)

@@ -28,6 +28,10 @@ class WorkerMeter(Protocol):
         """After each run; `failures`: consecutive failed runs, 0 after a good one."""
         ...
 
+    def worker_stands_by(self, worker: str) -> None:
+        """Another process runs it: what this one had to say of it is past."""
+        ...
+
 
 class Driver:
     """Start with `run()`, stop by cancelling it. `wake(name)` makes a worker look at once."""
@@ -59,6 +63,7 @@ class Driver:
         """None when the run failed."""
         try:
             if worker.singleton and not await self._hold_lease(worker):
+                self._meter.worker_stands_by(worker.name)
                 return Report()
             # In a task of its own: to a Python before 3.11.4, a task in which a TaskGroup failed is one that is being cancelled, and the
             # time-out of the rest that follows would be the end of this worker.

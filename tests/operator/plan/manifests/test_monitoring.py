@@ -25,6 +25,21 @@ def test_every_metric_of_an_alert_is_one_that_proxies_have() -> None:
     assert rule["metadata"]["labels"]["release"] == "p"
 
 
+def test_where_no_pod_repairs_anything_somebody_is_told() -> None:
+    """A comparison with what nobody exposes is true of nothing."""
+    (group,) = one(made(SMALL | ON), "PrometheusRule")["spec"]["groups"]
+    (stands,) = [alert["expr"] for alert in group["rules"] if alert["alert"] == "S3OrchestratorWorkerStands"]
+    named = 's3o_worker_last_success_timestamp_seconds{namespace="default",pod=~"main-(proxy|worker)-.*",worker="clean_up"}'
+    assert stands.endswith(f" or absent({named})")
+
+
+def test_no_alert_waits_for_what_happens_once() -> None:
+    """As the refusal of a change: who waits for as long as the expression looks back waits for ever."""
+    (group,) = one(made(SMALL | ON), "PrometheusRule")["spec"]["groups"]
+    for alert in group["rules"]:
+        assert "increase(" not in alert["expr"], alert
+
+
 def test_each_pod_of_the_orchestrator_is_scraped() -> None:
     spec = one(made(SMALL | ON), "PodMonitor")["spec"]
     assert spec["selector"]["matchLabels"] == {"app.kubernetes.io/name": "s3-orchestrator", "app.kubernetes.io/instance": "main"}

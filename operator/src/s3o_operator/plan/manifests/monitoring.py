@@ -42,6 +42,8 @@ _BACKEND_FAILED = (
     " / sum by (backend) (rate(s3o_backend_requests_total{PODS}[5m]))"
 )
 _LAST_SUCCESS = "max by (worker) (s3o_worker_last_success_timestamp_seconds{PODS})"
+# Where no pod repairs at all, there is no last success to be too old.
+_NOBODY = 'absent(s3o_worker_last_success_timestamp_seconds{PODS,worker="clean_up"})'
 
 _ALERTS = (
     ("Errors", f"{_FAILED} > 0.05", "10m", "critical", "more than 5% of all requests fail"),
@@ -57,10 +59,10 @@ _ALERTS = (
     ),
     (
         "ConfigRefused",
-        "sum by (pod) (increase(s3o_config_refusals_total{PODS}[15m])) > 0",
-        "15m",
+        "max by (pod) (s3o_config_refused{PODS}) > 0",
+        "5m",
         "warning",
-        "{{ $labels.pod }} refuses its configuration again and again; its log says why",
+        "{{ $labels.pod }} refuses its configuration, and serves the one before; its log says why",
     ),
     (
         "WorkerFails",
@@ -69,7 +71,13 @@ _ALERTS = (
         "warning",
         "{{ $labels.worker }} fails again and again; the log of {{ $labels.pod }} says why",
     ),
-    ("WorkerStands", f"time() - {_LAST_SUCCESS} > 600", "5m", "warning", "{{ $labels.worker }} succeeded in no pod for ten minutes"),
+    (
+        "WorkerStands",
+        f"time() - {_LAST_SUCCESS} > 600 or {_NOBODY}",
+        "5m",
+        "warning",
+        "{{ $labels.worker }} succeeded in no pod for ten minutes, or no pod has it",
+    ),
     (
         "DeletionsGivenUp",
         "max(s3o_cleanup_dlq_depth{PODS}) > 0",
