@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.config_files import ORCHESTRATOR, backend, bucket, secret, write, write_sample
+from watchfiles._rust_notify import WatchfilesRustInternalError
 
 from s3o_proxy.config.errors import ConfigError
 from s3o_proxy.config.loader import Manifests
@@ -240,3 +241,24 @@ async def test_a_change_before_the_watch_began_is_noticed_all_the_same(
     async with watching(live, adopted):
         await asyncio.wait_for(adopted.changed.wait(), 20)
     assert live.current.backend("c") is not None
+
+
+async def test_where_the_system_gives_no_notice_it_is_looked_all_the_same(
+    live: LiveConfig, adopted: Adopted, directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on a node whose pods of one user have all the inotify instances that it may have."""
+
+    class NoNotice:
+        def __init__(self, *_: object) -> None:
+            raise WatchfilesRustInternalError("Error creating recommended watcher: Too many open files (os error 24)")
+
+    monkeypatch.setattr("watchfiles.main.RustNotify", NoNotice)
+    monkeypatch.setattr("s3o_proxy.config.watch._LOOK_AGAIN_MS", 50)
+    async with watching(live, adopted):
+        for number in (1, 2):
+            adopted.changed.clear()
+            write(directory, "new.yaml", backend("c", number).replace("8333", "8334"))
+            await asyncio.wait_for(adopted.changed.wait(), 20)
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert warnings[0].endswith("Too many open files (os error 24)")

@@ -73,7 +73,20 @@ class LiveConfig:
         meter.config_accepted(self.current.generation)
 
     async def watch(self, adopt: Adopt) -> None:
-        """Look after every change of a file, and every few seconds."""
+        """Look after every change of a file, and every few seconds. Where the system gives no notice of changes, only the latter."""
+        told = ""
+        while True:
+            try:
+                await self._watch(adopt)
+            # inotify has few instances for all that one user runs on a machine, all pods of one user on a node: no reason to end.
+            except (OSError, RuntimeError) as error:  # The latter is what watchfiles makes of an error that it does not know.
+                if str(error) != told:
+                    log.warning("changes of the configuration are looked for every %g s: %s", _LOOK_AGAIN_MS / 1000, error)
+                told = str(error)
+            await asyncio.sleep(_LOOK_AGAIN_MS / 1000)
+            await self.look(adopt)
+
+    async def _watch(self, adopt: Adopt) -> None:
         async for _ in awatch(
             self._source.directory, watch_filter=None, recursive=False, rust_timeout=_LOOK_AGAIN_MS, yield_on_timeout=True, step=_SETTLED_MS
         ):
