@@ -64,6 +64,48 @@ def test_a_fault_is_named_by_its_place_and_never_quoted(tmp_path: Path, text: st
     assert "hunter22" not in str(caught.value)
 
 
+def bomb(leaf: str) -> str:
+    """Nine lines that are a billion of `leaf`."""
+    lines = [f"a: &a [{', '.join([leaf] * 10)}]"]
+    lines += [f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]" for before, name in zip("abcdefgh", "bcdefghi", strict=True)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[" * 1_000_000, "f.yaml: line 1, column 101: more than 100 collections within each other"),
+        ("a: 1\n---\nb: " + "{c: " * 50 + "[" * 51, "f.yaml: line 3, column 253: more than 100 collections within each other"),
+        (bomb("[]"), "f.yaml: line 8, column 8: aliases that stand for too much"),
+        (bomb("x"), "f.yaml: line 7, column 32: aliases that stand for too much"),
+        (f"a: &a {'x' * 1_000_000}\nb: [{', '.join(['*a'] * 20)}]", "f.yaml: line 2, column 65: aliases that stand for too much"),
+    ],
+)
+def test_what_would_end_or_hold_up_its_reader_is_refused(tmp_path: Path, text: str, fault: str) -> None:
+    with pytest.raises(Unreadable) as caught:
+        read(tmp_path, text)
+    assert str(caught.value) == fault
+
+
+def test_what_is_deep_or_repeated_within_reason_is_read(tmp_path: Path) -> None:
+    assert read(tmp_path, "a: &a {b: 1}\nc: [*a, *a]\nd: {<<: *a, e: 2}\n")[0] == {
+        "a": {"b": 1},
+        "c": [{"b": 1}, {"b": 1}],
+        "d": {"b": 1, "e": 2},
+    }
+    assert len(read(tmp_path, "[" * 100 + "]" * 100)) == 1
+    assert len(read(tmp_path, f"--- &a\n{'x' * 9_000_000}\n--- [{'x' * 9_000_000}]\n")) == 2
+
+
+def test_what_stands_before_a_fault_is_read_and_then_the_fault_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "f.yaml"
+    path.write_text("a: 1\n---\nb: [\n")
+    documents = read_documents(path)
+    assert next(documents).content == {"a": 1}
+    with pytest.raises(Unreadable, match=r"f\.yaml: line"):
+        next(documents)
+
+
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(Unreadable, match=r"gone\.yaml: cannot be read: No such file"):
         list(read_documents(tmp_path / "gone.yaml"))
