@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +18,11 @@ from hack.ports import free_port
 from tests.support.config_files import backend, write, write_sample
 from tests.support.proxy import wait_until
 
+from s3o_crds.compiled import DatabaseConfig
 from s3o_proxy.__main__ import main
+from s3o_proxy.domain.errors import MetadataUnavailable
+from s3o_proxy.metadata.open import open_ledger
+from s3o_proxy.workers.audit import Difference
 
 LOCAL = Path(__file__).parents[2] / "config" / "local"
 
@@ -96,6 +101,25 @@ def test_the_program_is_installed_and_its_module_runs(tmp_path: Path) -> None:
         done = subprocess.run([*command, "run", str(tmp_path / "gone")], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == f"{tmp_path / 'gone'}: cannot be read: No such file or directory\n"
+
+
+async def make_database(path: Path) -> None:
+    await (await open_ledger(DatabaseConfig(path=str(path)), {})).close()
+
+
+def test_an_audit_prints_what_it_found_before_it_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*_: object) -> AsyncIterator[Difference]:
+        yield Difference("a", "missing", "photos/k")
+        raise MetadataUnavailable("the database went away")
+
+    write_sample(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    asyncio.run(make_database(tmp_path / "s3o.db"))
+    monkeypatch.setattr("s3o_proxy.app.audit", lost)
+    assert main(["audit", str(tmp_path)]) == 1
+    assert capsys.readouterr() == ("a: missing: photos/k\n", "the database went away\n")
 
 
 def test_checking_needs_no_server_and_no_database() -> None:

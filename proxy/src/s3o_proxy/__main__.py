@@ -84,10 +84,9 @@ def _audit(options: argparse.Namespace) -> int:
     from s3o_proxy import app
     from s3o_proxy.config.loader import load
 
-    differences = app.audit_fleet(load(options.directory, os.environ).snapshot)
-    for difference in differences:
-        print(difference)
-    print(f"audit: {len(differences) or 'no'} differences", file=sys.stderr)
+    # Each at once: what was found is not lost should the database go away in the middle.
+    differences = app.audit_fleet(load(options.directory, os.environ).snapshot, lambda difference: print(difference, flush=True))
+    print(f"audit: {differences or 'no'} differences", file=sys.stderr)
     return 1 if differences else 0
 
 

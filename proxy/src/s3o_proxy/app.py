@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from socket import socket
@@ -142,16 +142,20 @@ def _follow_logging(logs: Logs, snapshot: Snapshot) -> None:
 # --- s3o audit -----------------------------------------------------------------------------------------------------------------------
 
 
-def audit_fleet(snapshot: Snapshot) -> list[Difference]:
-    """Compare rows, bytes and counters of the fleet; it may be running."""
-    return asyncio.run(_audit(snapshot))
+def audit_fleet(snapshot: Snapshot, tell: Callable[[Difference], None]) -> int:
+    """Compare rows, bytes and counters of the fleet, and tell each difference when it is found; it may be running. Returns how many."""
+    return asyncio.run(_audit(snapshot, tell))
 
 
-async def _audit(snapshot: Snapshot) -> list[Difference]:
+async def _audit(snapshot: Snapshot, tell: Callable[[Difference], None]) -> int:
     async with AsyncExitStack() as stack:
         metadata = await open_ledger(snapshot.config.database, snapshot.secrets, read_only=True)
         stack.push_async_callback(metadata.close)
         backends = Backends(lambda _: None)
         stack.push_async_callback(backends.close)
         await backends.apply(snapshot.backends, snapshot.secrets)
-        return [difference async for difference in audit(metadata, backends.all(), quotas(snapshot))]
+        told = 0
+        async for difference in audit(metadata, backends.all(), quotas(snapshot)):
+            tell(difference)
+            told += 1
+        return told

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from s3o_proxy.backends.port import Backend, ListedMultipart
-from s3o_proxy.domain.errors import BackendNotFound
+from s3o_proxy.domain.errors import BackendError, BackendNotFound
 from s3o_proxy.domain.frozen import frozen
 from s3o_proxy.domain.model import Usage
 from s3o_proxy.metadata.port import Mention, Metadata
@@ -30,7 +30,7 @@ class Difference:
 async def audit(metadata: Metadata, backends: Mapping[str, Backend], quotas: Mapping[str, int | None]) -> AsyncIterator[Difference]:
     """Every difference there is, backend by backend. `quotas` in bytes, None for none.
 
-    Raises BackendError where a backend does not answer: what was not looked at is not found in order.
+    What was not looked at, because its backend did not answer, is not found in order: that is a difference, too.
     """
     async for difference in _audit_counters(metadata, quotas):
         yield difference
@@ -44,8 +44,11 @@ async def audit(metadata: Metadata, backends: Mapping[str, Backend], quotas: Map
             detail = f"its bytes lie in the bucket {bucket}, not in {backend.bucket}: nothing was compared"
             yield Difference(backend.name, "elsewhere", detail)
             continue
-        async for difference in _audit_backend(metadata, backend, quotas.get(backend.name)):
-            yield difference
+        try:
+            async for difference in _audit_backend(metadata, backend, quotas.get(backend.name)):
+                yield difference
+        except BackendError as error:  # The others are looked at all the same: now of all times they should be.
+            yield Difference(backend.name, "unseen", f"not everything there was compared: {error}")
 
 
 async def _audit_counters(metadata: Metadata, quotas: Mapping[str, int | None]) -> AsyncIterator[Difference]:
