@@ -140,6 +140,7 @@ async def test_any_kind_can_be_planned(stage: Stage, wish: dict[str, str], plan:
         (DRAIN | {"token": 5}, "token must be a string"),
         (DRAIN | {"dryRun": "yes"}, "dryRun must be a boolean"),
         (DRAIN | {"subject": "x" * 257}, "subject is longer than 256 characters"),
+        (DRAIN | {"subject": "a\0b"}, "subject holds a NUL"),
     ],
 )
 async def test_nonsense_is_refused_with_one_sentence(stage: Stage, body: object, sentence: str) -> None:

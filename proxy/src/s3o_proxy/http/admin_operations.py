@@ -144,6 +144,9 @@ def _read(name: str, value: object) -> Any:
         raise BadWish(f"{name} must be a {'boolean' if wanted is bool else 'string'}")
     if isinstance(value, str) and len(value) > _LONGEST:
         raise BadWish(f"{name} is longer than {_LONGEST} characters")
+    if isinstance(value, str) and "\0" in value:
+        # SQLite would cut it off there, and take the one for another that begins alike; PostgreSQL stores none.
+        raise BadWish(f"{name} holds a NUL")
     return value
 
 
