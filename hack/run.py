@@ -1,7 +1,8 @@
 """`make run`: one S3 endpoint on this machine, with real S3 servers behind it, from config/local.
 
 Starts a SeaweedFS server at the address of every StorageBackend of config/local, creates its bucket, and runs `s3o run` over them.
-Everything they store lies in .run/ and is there again at the next start. Ctrl-C, SIGTERM, or the end of any of the processes ends all.
+Everything they store lies in .run/ and is there again at the next start. Ctrl-C, SIGTERM, the end of the terminal, or the end of any of the
+processes ends all.
 """
 
 from __future__ import annotations
@@ -47,8 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=ROOT / ".run", help="where everything is stored")
     parser.add_argument("--listen", default="127.0.0.1:9000", metavar="ADDR:PORT")
     options = parser.parse_args(arguments)
+    if not options.listen.rpartition(":")[2].isdecimal():
+        parser.error(f"argument --listen: {options.listen!r} is not ADDR:PORT")
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    ending = [signal.SIGINT, signal.SIGTERM]
+    # Of the terminal that is closed, which nohup has ignored.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        ending.append(signal.SIGHUP)
+    for number in ending:
         signal.signal(number, lambda *_: stop.set())
     try:
         with ExitStack() as started:

@@ -72,12 +72,13 @@ def run(tmp_path: Path) -> Iterator[Run]:
         run.end()
 
 
-def test_sigterm_ends_it_as_ctrl_c_does(run: Run) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "the end of the terminal"])
+def test_it_ends_as_by_ctrl_c(run: Run, number: signal.Signals) -> None:
     assert f"http://127.0.0.1:{run.port}" in run.start()
     assert (run.data / "env").stat().st_mode & 0o077 == 0, "it holds a secret"
     started = run.descendants()
     assert len(started) == 4
-    assert run.end(signal.SIGTERM) == 0
+    assert run.end(number) == 0
     assert gone(started)
 
 
