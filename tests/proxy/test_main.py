@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import subprocess
 import sys
 import sysconfig
@@ -128,6 +129,29 @@ def test_checking_needs_no_server_and_no_database() -> None:
     assert done.stdout.splitlines()[1] == "[]"
 
 
+def _serves(process: subprocess.Popen[bytes], url: str) -> bool:
+    assert process.poll() is None, f"it ended with {process.returncode}"
+    try:
+        return httpx.get(f"{url}/health", timeout=5, trust_env=False).status_code == 200
+    except httpx.ConnectError:
+        return False
+
+
+def test_it_takes_as_many_descriptors_as_it_may_have(tmp_path: Path) -> None:
+    """By default a process begins with 1024, which a few hundred large transfers take: it answered no health check any more."""
+    write_sample(tmp_path)
+    port = free_port()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    command = ["sh", "-c", 'ulimit -S -n 256; exec "$@"', "sh", sys.executable, "-P", "-m", "s3o_proxy", "run", str(tmp_path)]
+    process = subprocess.Popen([*command, "--listen", f"127.0.0.1:{port}"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: _serves(process, f"http://127.0.0.1:{port}"), "it does not serve", timeout_s=60)
+        assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (min(hard, 1 << 20), hard)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
 def _full() -> int:
     return os.open("/dev/full", os.O_WRONLY)
 
@@ -160,16 +184,8 @@ def test_whatever_becomes_of_standard_error_it_serves_and_ends_in_peace(tmp_path
     if target != subprocess.DEVNULL:
         os.close(target)
     url = f"http://127.0.0.1:{port}"
-
-    def serves() -> bool:
-        assert process.poll() is None, f"it ended with {process.returncode}"
-        try:
-            return httpx.get(f"{url}/health", timeout=5, trust_env=False).status_code == 200
-        except httpx.ConnectError:
-            return False
-
     try:
-        wait_until(serves, "it does not serve", timeout_s=60)
+        wait_until(lambda: _serves(process, url), "it does not serve", timeout_s=60)
         for _ in range(20):
             assert httpx.get(f"{url}/photos/key", timeout=5, trust_env=False).status_code == 403
         process.terminate()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import resource
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from s3o_proxy.workers.roster import Role
 
 DEFAULT_LISTEN = "127.0.0.1:9000"
 _MOST_PROCESSES = 64
+_MOST_DESCRIPTORS = 1 << 20
 
 _EXIT_CODES = "exit codes: 0 done, 1 failed or found something wrong (each reason on a line of standard error), 2 wrong usage"
 
@@ -68,6 +71,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _start(source: Source, options: argparse.Namespace, role: Role) -> int:
+    _allow_descriptors()
     if options.processes > 1 and options.member is None:
         from s3o_proxy.processes.parent import run_parent
 
@@ -78,6 +82,15 @@ def _start(source: Source, options: argparse.Namespace, role: Role) -> int:
     from s3o_proxy import app
 
     return app.run(source, options.listen, role_of(options.member, role), options.member)
+
+
+def _allow_descriptors() -> None:
+    """As many as we are given at all. Shells, systemd and container runtimes begin with 1024; a request that passes a body on takes six."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
+    if resource.RLIM_INFINITY != soft < wanted:
+        with suppress(ValueError):  # A kernel with a lower limit of its own: it serves with what there is.
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _audit(options: argparse.Namespace) -> int:
