@@ -17,7 +17,7 @@ from tests.support.stories import Stage, backend_config, open_stage
 
 from s3o_proxy.domain.errors import MetadataUnavailable
 from s3o_proxy.domain.operation import Flow, Operation, Plan, Progress
-from s3o_proxy.http.admin_operations import as_json, operation_routes
+from s3o_proxy.http.admin_operations import as_json, as_time, operation_routes
 from s3o_proxy.s3.operation import PutObject
 
 DRAIN: dict[str, Any] = {"kind": "Drain", "subject": "uid-1", "token": "t-1", "backend": "first"}
@@ -211,3 +211,18 @@ def test_an_operation_reads_as_the_contract_says() -> None:
         "lastError": "last",
     }
     assert as_json(operation)["plan"] is None
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [
+        (0, None),
+        (1_800_000_000_999, "2027-01-15T08:00:00Z"),
+        (253_402_300_799_999, "9999-12-31T23:59:59Z"),
+        (253_402_300_800_000, None),
+        (10**20, None),
+    ],
+)
+def test_a_time_that_nobody_can_write_down_is_none(ms: int, text: str | None) -> None:
+    """The end of a drain of terabytes that began with a few bytes a second: the list of all operations was answered 500 for it."""
+    assert as_time(ms) == text

@@ -25,6 +25,8 @@ from s3o_proxy.domain.operation import KINDS, Operation, Plan, Progress, Wish
 Answer = Callable[[Request], Awaitable[Response]]
 
 _FIELDS = {"kind": str, "subject": str, "token": str, "backend": str, "bucket": str, "dryRun": bool}
+_LAST_MS = 253_402_300_799_999
+"""The end of the year 9999."""
 _LONGEST = 256
 """Of any text in a request; a uid, a token and a name are shorter."""
 
@@ -174,8 +176,11 @@ def as_json(operation: Operation) -> dict[str, Any]:
 
 
 def as_time(ms: int) -> str | None:
-    """RFC 3339 in UTC; None for what did not happen yet."""
-    return datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if ms else None
+    """RFC 3339 in UTC; None for what did not happen yet, and for what its four digits of a year cannot say.
+
+    A drain of many terabytes that moved a few bytes a second so far is expected there.
+    """
+    return datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if 0 < ms <= _LAST_MS else None
 
 
 def _plan(plan: Plan) -> Mapping[str, Any]:
