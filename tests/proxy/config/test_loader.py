@@ -123,6 +123,7 @@ def test_a_resource_of_another_orchestrator_is_a_typing_error_here(tmp_path: Pat
         ("apiVersion: s3orchestrator.io/v9\nkind: StorageBackend\nmetadata: {name: x}\n", "apiVersion: must be"),
         ("apiVersion: s3orchestrator/v1alpha1\nkind: StorageBackend\nmetadata: {name: x}\n", "apiVersion: must be"),
         ("apiVersion: v1\nmetadata: {name: x}\n", "kind: is missing"),
+        ("apiVersion: v1\nkind: {Secret: 1}\nmetadata: {name: x}\n", "kind: must be one of"),
         ("just text\n", "is not a mapping"),
     ],
 )

@@ -126,7 +126,7 @@ def _about(document: Document, error: InvalidResource) -> str:
 
 def _is_ours(content: object) -> bool:
     """Whether somebody meant this for us: then a wrong kind or version is a mistake, and not somebody else's business."""
-    if not isinstance(content, Mapping) or "kind" not in content:
+    if not isinstance(content, Mapping) or not isinstance(content.get("kind"), str):
         return True
     return str(content.get("apiVersion")).startswith(f"{GROUP}/") or content["kind"] in _OUR_KINDS
 
