@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.config_files import BUCKET, ORCHESTRATOR, backend, bucket, secret, write, write_sample
 
+from s3o_proxy.config.documents import Document, read_documents
 from s3o_proxy.config.errors import ConfigError
 from s3o_proxy.config.loader import load
 
@@ -161,3 +163,25 @@ def test_an_unchanged_directory_keeps_its_generation_and_a_changed_one_has_the_n
     rotated = load(tmp_path, {}, first.config).snapshot
     assert rotated.generation == 2
     assert rotated.digest != first.digest
+
+
+def test_a_mounted_volume_that_changes_while_it_is_read_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kubelet turns its link between two files: of a backend that goes from the one to the other, neither half would tell."""
+    for version in ("..1", "..2"):
+        (tmp_path / version).mkdir()
+        write_sample(tmp_path / version)
+    write(tmp_path / "..1", "a.yaml", backend("c").replace("8333", "8334"))
+    write(tmp_path / "..1", "z.yaml", "")
+    write(tmp_path / "..2", "a.yaml", "")
+    write(tmp_path / "..2", "z.yaml", backend("c").replace("8333", "8334"))
+    (tmp_path / "..data").symlink_to("..2")
+    for file in (tmp_path / "..1").iterdir():
+        (tmp_path / file.name).symlink_to(f"..data/{file.name}")
+
+    def turn(path: Path) -> Iterator[Document]:
+        yield from read_documents(path)
+        (tmp_path / "..new").symlink_to("..1")
+        (tmp_path / "..new").rename(tmp_path / "..data")
+
+    monkeypatch.setattr("s3o_proxy.config.loader.read_documents", turn)
+    assert {one.name for one in load(tmp_path, {}).snapshot.backends} == {"a", "b", "c"}

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import yaml
 
+from s3o_proxy.config.volume import settled
 from s3o_proxy.domain.frozen import frozen
 
 _DEEPEST = 100
@@ -41,7 +42,9 @@ class Unreadable(Exception):
 def files_of(directory: Path) -> list[Path]:
     """The YAML files directly in `directory`, by name; hidden ones (editors' and volumes' own) are not among them. Raises OSError."""
     return sorted(
-        path for path in directory.iterdir() if path.suffix in {".yaml", ".yml"} and not path.name.startswith(".") and path.is_file()
+        path
+        for path in settled(directory).iterdir()
+        if path.suffix in {".yaml", ".yml"} and not path.name.startswith(".") and path.is_file()
     )
 
 

@@ -1,8 +1,7 @@
 """A compiled configuration as the operator mounts it: a directory with the files of `s3o_crds.layout`.
 
-A mounted volume changes at once: the kubelet writes a new folder and then turns the link `..data` to it. So all files are read through one
-reading of that link, and never one of before and one of after. The Secrets that a volume is made of may still be of two generations: the
-digest tells, and the next change is looked at again.
+A mounted volume changes at once (`volume.settled`). The Secrets that it is made of may still be of two generations: the digest tells, and
+the next change is looked at again.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from s3o_crds.layout import CONFIG_FILE, PART_FILE, SECRETS_FILE, STATIC_FILE, j
 from s3o_proxy.config.certificates import check_certificates
 from s3o_proxy.config.errors import ConfigError
 from s3o_proxy.config.snapshot import Loaded, take_snapshot
+from s3o_proxy.config.volume import settled
 from s3o_proxy.domain.frozen import frozen
 
 
@@ -58,9 +58,8 @@ class MountedConfig:
 
     def load(self, previous: FleetConfig | None = None) -> Loaded:
         """Raises ConfigError; no reason repeats a value of a secret."""
-        folder = (self.directory / "..data").resolve() if (self.directory / "..data").is_symlink() else self.directory
         try:
-            paths = _files_of(folder)
+            paths = _files_of(settled(self.directory))
         except OSError as error:
             raise ConfigError([f"{self.directory}: cannot be read: {error.strerror}"]) from None
         document, values = join({path.name: _read(path) for path in paths})
