@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from contextlib import AsyncExitStack
 
 import pytest
 from starlette.requests import Request
@@ -135,6 +137,34 @@ async def test_health_and_metrics_are_answered_without_proof_on_the_same_connect
         assert (response.status, json.loads(response.body)) == (503, {"status": "not ready", "reason": "Stopping"})
         assert (await client.ask(request_head("GET", "/health", token=""))).status == 200
         assert await is_alive(client)
+
+
+@pytest.mark.parametrize(
+    "accept", ["application/openmetrics-text; version=x", "application/openmetrics-text;version=1.0.0;escaping=y,;=", ";"]
+)
+async def test_metrics_are_told_whatever_a_scraper_says_it_accepts(accept: str) -> None:
+    async with talking() as (client, _):
+        response = await client.ask(request_head("GET", "/metrics", {"Accept": accept}, token=""))
+        assert response.status == 200
+        assert response.body.endswith(b"# EOF\n") is accept.startswith("application/")
+
+
+async def test_whoever_scrapes_on_many_connections_at_once_has_the_metrics_rendered_once_or_twice() -> None:
+    async with dictionary() as (served, edge), AsyncExitStack() as stack:
+        rendered: list[str] = []
+        render = edge.metrics.render
+
+        def counted(accept: str = "") -> tuple[bytes, str]:
+            rendered.append(accept)
+            time.sleep(0.05)  # As of a hundred backends.
+            return render(accept)
+
+        edge.metrics.render = counted  # type: ignore[method-assign]  # counted for this test
+        clients = [await stack.enter_async_context(connected(served.port)) for _ in range(20)]
+        async with asyncio.TaskGroup() as group:
+            asking = [group.create_task(each.ask(request_head("GET", "/metrics", token=""))) for each in clients]
+        assert {each.result().status for each in asking} == {200}
+        assert len(rendered) <= 3
 
 
 async def test_a_fault_of_the_admin_api_is_answered_and_logged_and_the_connection_goes_on(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,6 +21,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from s3o_proxy.http.exchange import Exchange
 from s3o_proxy.http.head import Head
+from s3o_proxy.http.shared import Shared
 from s3o_proxy.http.status import status_line
 
 logger = logging.getLogger(__name__)
@@ -28,7 +30,10 @@ Reason = Callable[[], Awaitable[str]]
 """Why nobody should send requests here now; empty when all is well."""
 
 Render = Callable[[str], Awaitable[tuple[bytes, str]]]
-"""The metrics and their content type, for what an Accept header asks."""
+"""The metrics and their content type, for an Accept header."""
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+"""One of the two formats that are told apart. Whatever else a header may ask for is nothing that prometheus-client is to make sense of."""
 
 _PATHS = frozenset({b"/health", b"/health/ready", b"/metrics"})
 _ADMIN = b"/admin/api/"
@@ -51,15 +56,18 @@ def _is_bearer(name: bytes, value: bytes) -> bool:
 
 
 def make_site(why_not_ready: Reason, render_metrics: Render, admin: Sequence[Route] = ()) -> Starlette:
+    reason = Shared(why_not_ready)
+    scrapes = {accept: Shared(partial(render_metrics, accept), rest=4) for accept in ("", OPENMETRICS)}
+
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
     async def ready(_: Request) -> Response:
-        reason = await why_not_ready()
-        return JSONResponse({"status": "not ready", "reason": reason}, 503) if reason else JSONResponse({"status": "ready"})
+        why_not = await reason()
+        return JSONResponse({"status": "not ready", "reason": why_not}, 503) if why_not else JSONResponse({"status": "ready"})
 
     async def metrics(request: Request) -> Response:
-        body, content_type = await render_metrics(request.headers.get("accept", ""))
+        body, content_type = await scrapes[OPENMETRICS if "application/openmetrics-text" in request.headers.get("accept", "") else ""]()
         return Response(body, headers={"content-type": content_type})
 
     return Starlette(routes=[Route("/health", health), Route("/health/ready", ready), Route("/metrics", metrics), *admin])
