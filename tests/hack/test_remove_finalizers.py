@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 
 from tests.support import resources
 from tests.support.kube import Cluster
+from tests.support.operators import authorize
 from tests.support.repository import ROOT
 
 OURS, THEIRS = "s3orchestrator.io/protection", "example.com/theirs"
 
 
-def remove(cluster: Cluster, namespace: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"KUBECONFIG": str(cluster.kubeconfig), "PATH": f"{cluster.assets}:{os.environ['PATH']}"}
+def remove(cluster: Cluster, namespace: str, kubeconfig: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"KUBECONFIG": str(kubeconfig or cluster.kubeconfig), "PATH": f"{cluster.assets}:{os.environ['PATH']}"}
     script = str(ROOT / "hack/kube/remove-finalizers")
     return subprocess.run([script, namespace], env=environment, capture_output=True, text=True, check=False, timeout=60)
 
@@ -39,6 +41,15 @@ def test_what_is_being_deleted_is_let_go_and_what_is_not_is_left_alone(cluster: 
 
 def test_an_empty_namespace_is_no_error(cluster: Cluster) -> None:
     assert remove(cluster, cluster.new_namespace()).returncode == 0
+
+
+def test_who_cannot_see_whether_an_operator_is_installed_takes_nothing_off(cluster: Cluster, tmp_path: Path) -> None:
+    namespace = cluster.new_namespace()
+    cluster.apply(resources.changed(resources.backend("going"), {"metadata.finalizers": [OURS]}), namespace)
+    cluster.kubectl("delete", "--wait=false", "sb/going", namespace=namespace)
+    done = remove(cluster, namespace, authorize(cluster, namespace, tmp_path))
+    assert (done.returncode, "forbidden" in done.stderr) == (1, True)
+    assert finalizers(cluster, "sb/going", namespace) == [OURS]
 
 
 def test_where_an_operator_is_installed_it_refuses(cluster: Cluster) -> None:
