@@ -86,6 +86,12 @@ def pod_of(documents: list[Object]) -> Object:
     return {"replicas": spec["replicas"], **pod}
 
 
+def test_a_cluster_that_does_not_know_all_that_the_definitions_say_is_refused() -> None:
+    """`selectableFields` came with Kubernetes 1.30; kubectl sends nothing that an older one does not know."""
+    with pytest.raises(HelmFailed, match="requires kubeVersion"):
+        helm("template", "main", str(OPERATOR), "--kube-version=1.29.15")
+
+
 def test_the_definitions_are_the_same_upgraded_with_the_release_and_kept_after_it(cluster: Cluster) -> None:
     definitions = [one for one in render(OPERATOR) if one["kind"] == "CustomResourceDefinition"]
     for one in definitions:
