@@ -104,7 +104,7 @@ def follow(commands: str, folder: Path) -> None:
 
 async def test_a_file_is_brought_back_as_it_is_written_in_place_of_one_whose_proxy_was_killed(tmp_path: Path) -> None:
     """What a killed proxy left in its write-ahead log would be written into the backup, and destroy it."""
-    (commands,) = re.findall(r"```sh\n([^`]*copy\.db[^`]*)```", (REPOSITORY / "docs/howto/back-up-the-database.md").read_text())
+    (commands,) = re.findall(r"```sh\n([^`]*cp copy\.db[^`]*)```", (REPOSITORY / "docs/howto/back-up-the-database.md").read_text())
     killed = tmp_path / "killed"
     killed.mkdir()
     ledger = await open_ledger(DatabaseConfig(path=str(tmp_path / "s3o.db")), {})
