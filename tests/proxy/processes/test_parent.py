@@ -35,7 +35,8 @@ async def main():
         return place.number
 
     async def metrics():
-        return {"families": [{"name": "n", "help": "h", "type": "counter", "samples": [["n_total", {}, 10 + place.number]]}]}
+        samples = [["n_total", {}, 10 + place.number]]
+        return {"families": [{"name": "n", "help": "h", "type": "counter", "samples": samples, "across": "SUM"}]}
 
     async with membership(place) as member:
         early = await member.everyone("name")
@@ -74,6 +75,10 @@ async def told(folder: Path, number: int, holds: str) -> dict[str, object]:
             await asyncio.sleep(0.02)
 
 
+def counts_of(heard: dict[str, object]) -> dict[str, float]:
+    return {family["name"]: family["samples"][0][2] for family in heard[METRICS][1]}  # type: ignore[index]  # a list
+
+
 async def test_each_hears_what_all_answer(tmp_path: Path) -> None:
     async with running(tmp_path, 3):
         for number in range(3):
@@ -82,13 +87,18 @@ async def test_each_hears_what_all_answer(tmp_path: Path) -> None:
             assert heard["name"][1] is None  # type: ignore[index]  # the parent has nothing to say but for metrics
 
 
-async def test_what_the_dead_counted_is_told_beside(tmp_path: Path) -> None:
+async def test_what_all_count_is_told_as_one_count_and_no_longer_line_with_each_member(tmp_path: Path) -> None:
+    async with running(tmp_path, 3):
+        heard = await told(tmp_path, 1, "metrics[0] == [{}, {}, {}]")
+        assert counts_of(heard) == {"n": 10 + 11 + 12}
+
+
+async def test_what_the_dead_counted_is_told_with_it(tmp_path: Path) -> None:
     async with running(tmp_path, 2):
         first = await told(tmp_path, 1, "name[0] == [0, 1]")
         os.kill(int(str(first["pid"])), signal.SIGKILL)
-        heard = await told(tmp_path, 0, "name[0] == [0, 1] and len(metrics[1]) == 2")
-        counts = {family["name"]: family["samples"][0][2] for family in heard[METRICS][1]}  # type: ignore[index]  # a list
-        assert counts == {"n": 11, "s3o_process_restarts": 1}
+        heard = await told(tmp_path, 0, "metrics[0] == [{}, {}] and len(metrics[1]) == 2")
+        assert counts_of(heard) == {"n": 10 + 11 + 11, "s3o_process_restarts": 1}
 
 
 def test_it_gives_up_on_one_that_dies_at_once_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from prometheus_client.parser import text_string_to_metric_families
 
 from s3o_proxy.domain.model import Usage
-from s3o_proxy.telemetry.merge import Dump, added, dump, only_growing
+from s3o_proxy.telemetry.merge import Dump, added, dump, merged, only_growing
 from s3o_proxy.telemetry.metrics import Metrics, restarted
 
 Values = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 def scraped(own: Metrics, *others: Dump, generation: int = 7, accept: str = "") -> Values:
-    text = own.render_merged(own.dump(), others, generation, accept)[0].decode()
+    text = own.render_of_all(dump(merged(own.dump(), others)), generation, accept)[0].decode()
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
@@ -89,7 +89,9 @@ def test_of_the_dead_what_they_counted_stays_and_nothing_else() -> None:
 
 
 def test_openmetrics_is_spoken_too() -> None:
-    body, content_type = busy(0).render_merged(busy(1).dump(), [busy(2).dump()], 1, "application/openmetrics-text; version=1.0.0")
+    body, content_type = busy(0).render_of_all(
+        dump(merged(busy(1).dump(), [busy(2).dump()])), 1, "application/openmetrics-text; version=1.0.0"
+    )
     assert content_type.startswith("application/openmetrics-text")
     assert body.decode().endswith("# EOF\n")
     assert 's3o_requests_total{method="GET",status_code="200"} 3.0' in body.decode()

@@ -12,8 +12,8 @@ import orjson
 
 log = logging.getLogger(__name__)
 
-_LONGEST_BYTES = 64 * 2**20
-"""The metrics of a member with very many backends and operations have some megabytes."""
+_LONGEST_BYTES = 2**30
+"""The configuration may have sixteen megabytes, and there may be 64 members that say theirs at once. A longer line ends a member."""
 
 Answer = Callable[[str], Awaitable[Any]]
 """What to answer a question with: anything that JSON can hold."""

@@ -20,12 +20,13 @@ _PARENT_S = 10.0
 JOIN = "join"
 """Said when a member serves. What is asked of all is asked of those that joined."""
 METRICS = "metrics"
-"""The question that the parent adds to: it keeps the counts of the dead."""
+"""The question whose answers the parent makes one: it keeps the counts of the dead."""
 
 
 @frozen
 class Heard:
-    """`answers`: of each member by its number, None of one that does not run or did not answer. `beside`: the parent's own words."""
+    """`answers`: of each member by its number, None of one that does not run or did not answer. `beside`: the metrics of all,
+    where these were asked for."""
 
     answers: tuple[Any, ...]
     beside: Any

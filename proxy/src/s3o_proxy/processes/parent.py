@@ -15,7 +15,7 @@ from s3o_proxy.processes.member import JOIN, METRICS, PATIENCE_S
 from s3o_proxy.processes.place import Place
 from s3o_proxy.processes.tally import Tally, slots_bytes
 from s3o_proxy.telemetry.logs import start_logs
-from s3o_proxy.telemetry.merge import Dump, added, only_growing
+from s3o_proxy.telemetry.merge import Dump, added, dump, merged, only_growing
 from s3o_proxy.telemetry.metrics import restarted
 from s3o_proxy.telemetry.outlet import Outlet
 from s3o_proxy.telemetry.stream import StandardError
@@ -55,8 +55,8 @@ def run_parent(command: Sequence[str], processes: int, listener: socket.socket) 
 class _Child:
     """A member's process as its parent sees it. `told`: the metrics that it told last."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
+    def __init__(self, number: int, process: asyncio.subprocess.Process) -> None:
+        self.number, self.process = number, process
         self.line: Line | None = None
         self.joined = False
         self.told: Dump = []
@@ -128,7 +128,7 @@ class Parent:
             process = await asyncio.create_subprocess_exec(
                 *self._command, "--member", str(place), pass_fds=place.descriptors, stdin=asyncio.subprocess.DEVNULL, process_group=0
             )
-        child = self._children[number] = _Child(process)
+        child = self._children[number] = _Child(number, process)
         if self._stopping.is_set():
             process.send_signal(signal.SIGTERM)
         child.line = await Line.over(ours, lambda question: self._answer(child, question))
@@ -148,7 +148,12 @@ class Parent:
         heard = await self._ask_all(question)
         # Of one that died meanwhile the counts are with those of the dead already.
         answers = [heard.get(self._children.get(number)) for number in range(self._processes)]
-        return {"answers": answers, "beside": self._beside(answers) if question == METRICS else None}
+        if question != METRICS:
+            return {"answers": answers, "beside": None}
+        # Made one here, where nobody's request waits for it: to the member that was asked all of theirs would be too long a line.
+        dumps = [answer.pop("families") if answer else [] for answer in answers]
+        own = dumps.pop(child.number)
+        return {"answers": answers, "beside": dump(merged(own, [*dumps, self._beside(answers)]))}
 
     async def _ask_all(self, question: str) -> dict[_Child | None, Any]:
         heard: dict[_Child | None, Any] = {}

@@ -74,11 +74,8 @@ class Together:
 
     async def _render(self, accept: str) -> tuple[bytes, str]:
         heard = await self.member.everyone(METRICS)
-        # Our own as the parent heard it, or its words beside would count us twice.
-        dumps = [answer["families"] if answer else [] for answer in heard.answers]
-        own = dumps.pop(self.member.place.number)
         generation, _ = agreed(heard.given)
-        return self.metrics.render_merged(own, [*dumps, heard.beside], generation, accept)
+        return self.metrics.render_of_all(heard.beside, generation, accept)
 
     async def _status(self) -> Status:
         return await self._one(await self.member.everyone("status"))

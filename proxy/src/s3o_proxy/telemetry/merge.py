@@ -7,6 +7,7 @@ A *dump* is what one process exposes, as JSON can hold it. Counters and histogra
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from prometheus_client.metrics_core import Metric
@@ -14,20 +15,22 @@ from prometheus_client.metrics_core import Metric
 from s3o_proxy.telemetry.families import Across
 
 Dump = list[dict[str, Any]]
-"""A family each: name, help, type, and its samples: name, labels, value."""
+"""A family each: name, help, type, and its samples: name, labels, value; and the rule of a gauge that is not summed (`across`)."""
 
 _Key = tuple[str, tuple[tuple[str, str], ...]]
 
 _FOLDS: dict[Across, Callable[[float, float], float]] = {Across.SUM: lambda a, b: a + b, Across.MOST: max, Across.LEAST: min}
 
 
-def dump(families: Iterable[Metric]) -> Dump:
+def dump(families: Iterable[Metric], across: Mapping[str, Across] = MappingProxyType({})) -> Dump:
+    """`across`: of every gauge that is not summed, by its name."""
     return [
         {
             "name": family.name,
             "help": family.documentation,
             "type": family.type,
             "samples": [[sample.name, sample.labels, sample.value] for sample in family.samples],
+            "across": across.get(family.name, Across.SUM).name,
         }
         for family in families
     ]
@@ -40,11 +43,11 @@ def only_growing(dumped: Dump) -> Dump:
 
 def added(dumps: Sequence[Dump]) -> Dump:
     """Several as one, of families that add up."""
-    return dump(merged([], dumps, {}))
+    return dump(merged([], dumps))
 
 
-def merged(own: Dump, others: Sequence[Dump], across: Mapping[str, Across]) -> list[Metric]:
-    """`own`: of the process that answers. `across`: of every gauge that is not summed, by its name."""
+def merged(own: Dump, others: Sequence[Dump]) -> list[Metric]:
+    """`own`: of the process that answers."""
     families: dict[str, dict[str, Any]] = {}
     values: dict[str, dict[_Key, float]] = {}
     for dumped in (own, *others):
@@ -52,7 +55,7 @@ def merged(own: Dump, others: Sequence[Dump], across: Mapping[str, Across]) -> l
             name = family["name"]
             families.setdefault(name, family)
             into = values.setdefault(name, {})
-            rule = across.get(name, Across.SUM)
+            rule = Across[family["across"]]
             if rule is not Across.OWN:
                 _fold(into, family, _FOLDS[rule])
             elif dumped is own:

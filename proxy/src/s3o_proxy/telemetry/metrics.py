@@ -177,12 +177,12 @@ class Metrics(Collector):
 
     def dump(self) -> Dump:
         """What this process exposes, for another one to merge."""
-        return dump(self.registry.collect())
-
-    def render_merged(self, own: Dump, others: Sequence[Dump], generation: int, accept: str = "") -> tuple[bytes, str]:
-        """As `render`, of this process (`own`) and the others; they serve `generation`."""
         across = {family.name: family.across for family in self._families if isinstance(family, Gauge)} | _ACROSS_PROCESSES
-        families = merged(own, others, across)
+        return dump(self.registry.collect(), across)
+
+    def render_of_all(self, all_of_them: Dump, generation: int, accept: str = "") -> tuple[bytes, str]:
+        """As `render`, of several processes whose dumps are one already; they serve `generation`."""
+        families = merged([], [all_of_them])
         for family in families:
             if family.name == self._generation.name:
                 family.samples = [sample._replace(value=generation) for sample in family.samples]
