@@ -28,7 +28,7 @@ run: setup ## Serve config/local on 127.0.0.1:9000 with three S3 servers behind;
 	@exec $(PYTHON) -m hack.run $(ARGS)
 
 .PHONY: cluster
-cluster: ## Bring up everything on the cluster of KUBECONFIG (kind), or on a local one that it starts
+cluster: ## Bring up everything on the cluster of kind (KUBECONFIG, or where kubectl looks), or on a local one that it starts
 	@hack/kube/up
 
 .PHONY: cluster-down
