@@ -47,6 +47,17 @@ async def test_a_line_names_who_did_what_and_how_it_went() -> None:
     }
 
 
+async def test_a_presigned_url_whose_question_mark_was_encoded_gives_no_signature_away() -> None:
+    """Whoever reads the log could mend it, and use it until it expires."""
+    stream = io.BytesIO()
+    log = AccessLog(stream)
+    log.write(access(path="/photos/key%3FX-Amz-Date=20261122T000000Z&X-Amz-Signature=0123abcd"))
+    log.flush()
+    line = orjson.loads(stream.getvalue())
+    assert line["message"].startswith("PUT /photos/key%3FX-Amz-Date=20261122T000000Z&X-Amz-Signature=[redacted] ")
+    assert b"0123abcd" not in stream.getvalue()
+
+
 async def test_lines_are_written_without_being_asked_in_the_order_of_the_requests() -> None:
     flushed = asyncio.Event()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
 from s3o_proxy.telemetry.redaction import Redaction
@@ -21,6 +23,10 @@ from s3o_proxy.telemetry.redaction import Redaction
         ("GET /b/k?AWSAccessKeyId=AK&Signature=abc%3D&Expires=1", "GET /b/k?AWSAccessKeyId=AK&Signature=[redacted]&Expires=1"),
         ("x-proxy-token: letmein", "x-proxy-token: [redacted]"),
         ("{'X-Proxy-Token': 'letmein', 'host': 'h'}", "{'X-Proxy-Token': '[redacted]', 'host': 'h'}"),
+        ("[(b'authorization', b'AWS4-HMAC-SHA256 Credential=AK, Signature=0123')]", "[(b'authorization', b'[redacted]')]"),
+        ("{b'x-proxy-token': b'letmein'}", "{b'x-proxy-token': b'[redacted]'}"),
+        ("/b/k%3FX-Amz-Signature%3D0123abcd", "/b/k%3FX-Amz-Signature%3D[redacted]"),
+        ("the header authorization, which is", "the header authorization, which is"),
         ("the signature does not match", "the signature does not match"),
         ("nothing to hide", "nothing to hide"),
     ],
@@ -33,6 +39,12 @@ def test_of_a_secret_that_contains_another_nothing_stays() -> None:
     redaction = Redaction()
     redaction.learn(["abcd", "abcdefgh"])
     assert redaction.clean("-abcdefgh-abcd-") == "-[redacted]-[redacted]-"
+
+
+def test_a_secret_is_known_as_python_and_as_a_url_write_it_too() -> None:
+    secret, redaction = "wJalr/K7+\\x'q\"", Redaction()
+    redaction.learn([secret])
+    assert redaction.clean(f"{secret!r} https://user:{quote(secret, safe='')}@host") == "'[redacted]' https://user:[redacted]@host"
 
 
 def test_what_is_learnt_replaces_what_was_learnt_before() -> None:

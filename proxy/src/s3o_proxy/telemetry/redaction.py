@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from urllib.parse import quote
 
 REDACTED = "[redacted]"
 
@@ -18,10 +19,19 @@ _SHORTEST_SECRET = 4
 
 _SENT_BY_CLIENTS = re.compile(
     r"""(?ix)
-    (?P<name> \b (?: authorization | x-amz-signature | x-amz-security-token | x-proxy-token ) ["']? \s* [:=] \s* ["']? | \b signature= )
+    (?P<name>
+        \b (?: authorization | x-amz-signature | x-amz-security-token | x-proxy-token )
+        (?: ["']? \s* (?: [:=] | %3D ) \s* b?["']? | ["'] \s* , \s* b?["'] )
+        | \b signature (?: = | %3D )
+    )
     (?P<value> (?: aws4-hmac-sha256 | aws | bearer | basic ) \s+ [^"'\r\n]+ | [^\s"'&,;]+ )
     """
 )
+
+
+def without_proofs(text: str) -> str:
+    """Without the signatures and tokens of clients."""
+    return _SENT_BY_CLIENTS.sub(lambda found: found["name"] + REDACTED, text)
 
 
 class Redaction:
@@ -30,15 +40,17 @@ class Redaction:
 
     def learn(self, secret_values: Iterable[str]) -> None:
         """These values are secret from now on, in place of those learnt before."""
+        # Who reports an error may quote them: for Python, or for a URL.
+        written = {form for value in secret_values for form in (value, repr(value)[1:-1], quote(value, safe=""))}
         # The longest first: of a secret that contains another nothing must stay.
-        long_enough = {value for value in secret_values if len(value) >= _SHORTEST_SECRET}
+        long_enough = {value for value in written if len(value) >= _SHORTEST_SECRET}
         self._secrets = tuple(sorted(long_enough, key=lambda value: (-len(value), value)))
 
     def clean(self, text: str) -> str:
         for secret in self._secrets:
             if secret in text:
                 text = text.replace(secret, REDACTED)
-        text = _SENT_BY_CLIENTS.sub(lambda found: found["name"] + REDACTED, text)
+        text = without_proofs(text)
         # A path that is no UTF-8 reaches us with lone surrogates, which no JSON can hold.
         return text.encode("utf-8", "backslashreplace").decode()
 
