@@ -10,6 +10,7 @@ import yaml
 from tests.support import resources
 from tests.support.kube import Cluster, KubectlFailed
 from tests.support.operators import ROOT, Namespace, condition, kubeconfig_of, operators
+from tests.support.proxy import wait_until
 
 SYSTEM = "s3-orchestrator-system"
 
@@ -63,6 +64,22 @@ def test_who_may_edit_a_namespace_may_edit_our_kinds_there(cluster: Cluster) -> 
         assert found["metadata"]["labels"][f"rbac.authorization.k8s.io/aggregate-to-{role}"] == "true"
         assert {verb for rule in found["rules"] for verb in rule["verbs"]} == verbs
         assert {group for rule in found["rules"] for group in rule["apiGroups"]} == {"s3orchestrator.io"}
+
+
+def test_who_may_edit_may_scale_from_what_is_there(cluster: Cluster) -> None:
+    """`--current-replicas` reads the scale subresource first, as autoscalers do."""
+    namespace = cluster.new_namespace()
+    cluster.apply(resources.orchestrator(), namespace)
+    for role in ("view", "edit"):
+        cluster.kubectl("create", "rolebinding", role, f"--clusterrole=s3orchestrator-{role}", "--user=editor", namespace=namespace)
+    asked = {"namespace": namespace, "verb": "patch", "group": "s3orchestrator.io", "resource": "s3orchestrators", "subresource": "scale"}
+    review = {"spec": {"user": "editor", "resourceAttributes": asked}}
+    reviews = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+    # The API server's authorizer hears of a binding a moment after it is made.
+    wait_until(lambda: bool(cluster.api.post(reviews, json=review).json()["status"]["allowed"]), "still not allowed")
+    replicas = cluster.get("s3o", "main", namespace=namespace)["spec"]["proxy"]["replicas"]
+    scale = ("scale", "s3orchestrator/main", f"--current-replicas={replicas}", f"--replicas={replicas}", "--as=editor")
+    assert "scaled" in cluster.kubectl(*scale, namespace=namespace)
 
 
 @pytest.mark.parametrize("folder", ["crd", "rbac", "manager", "default", "namespaced"])
