@@ -17,10 +17,11 @@ from s3o_proxy.backends.memory import MemoryBackend
 from s3o_proxy.backends.port import Unguarded
 from s3o_proxy.backends.registry import Backends
 from s3o_proxy.backends.wire.backend import open_backend
-from s3o_proxy.config.errors import ConfigError
+from s3o_proxy.config.errors import ConfigError, ConfigNotYet
 from s3o_proxy.config.snapshot import Credential, Loaded, Snapshot, take_snapshot
 from s3o_proxy.config.watch import LiveConfig
 from s3o_proxy.domain.errors import AllBackendsFailed, BackendUnavailable, MetadataUnavailable, NoCopyReadable, NoSuchUpload
+from s3o_proxy.domain.operation import Wish
 from s3o_proxy.metadata.open import open_ledger
 from s3o_proxy.metadata.port import Metadata
 from s3o_proxy.proxy import Proxy
@@ -190,6 +191,18 @@ async def test_when_one_name_may_not_move_the_others_go_on_where_they_are(ledger
     assert [len(provider[name].objects) for name in ("b1", "b2")] == [1, 1]
 
 
+async def test_one_that_is_drained_stays_closed_when_another_name_may_not_move(ledger: Metadata) -> None:
+    process = await begun(ledger, {}, drained="b1", used="b2")
+    await process.put("k")
+    (used,) = [name for name, usage in (await ledger.usage()).items() if usage.objects]
+    other = {"drained": "used", "used": "drained"}[used]
+    await process.proxy.desk.ask(Wish("Drain", "uid", "drain", other))
+    assert await ledger.fences() == {other}
+    with pytest.raises(ConfigNotYet):
+        await process.adopt(generation(drained="b3", used="b4"))
+    assert await ledger.fences() == {other}
+
+
 async def test_when_a_client_cannot_be_opened_the_old_bucket_goes_on(ledger: Metadata) -> None:
     provider: dict[str, MemoryBackend] = {}
     process = await begun(ledger, provider, n="old")
@@ -297,8 +310,7 @@ async def test_a_name_of_which_bytes_are_left_where_a_process_gave_it_stays_ther
         await agree_for_long(one, monkeypatch)
     assert one.proxy.checks["n"] == Check(
         "BucketElsewhere",
-        "backend n still has 1 copies: its bytes lie in the bucket new, not in old; "
-        "give another bucket a name of its own, and drain this one",
+        "the bytes of backend n lie in the bucket new, not in old: give another bucket a name of its own, and drain this one",
     )
     third = await begun(ledger, provider, n="new")
     assert await third.get("k") == b"data"

@@ -11,7 +11,7 @@ from contextlib import suppress
 from ulid import ULID
 
 from s3o_proxy.backends.registry import Backends
-from s3o_proxy.config.errors import ConfigError
+from s3o_proxy.config.errors import ConfigError, ConfigNotYet
 from s3o_proxy.config.snapshot import Credential, Snapshot
 from s3o_proxy.config.watch import LiveConfig
 from s3o_proxy.domain.errors import BackendInUse, MetadataError, MetadataUnavailable
@@ -221,19 +221,27 @@ class Proxy:
             await self._locate({each: bucket for each, bucket in self._backends.buckets().items() if each == name})
 
     async def _move_backends(self, located: Mapping[str, str], buckets: Mapping[str, str]) -> None:
-        moved, refused = [], []
-        for name in [name for name, bucket in buckets.items() if located[name] != bucket]:
+        names, moved = [name for name, bucket in buckets.items() if located[name] != bucket], []
+        # Looked at before any is moved: one that goes back has forgotten who closed it.
+        held_up = [name for name in names if not (await self._metadata.remains(name)).nothing]
+        for name in names if not held_up else ():
             try:
                 await self._metadata.move_backend(name, buckets[name], self.instance)
                 moved.append(name)
-            except BackendInUse as error:
-                other = f"its bytes lie in the bucket {located[name]}, not in {buckets[name]}"
-                refused.append(f"{error}: {other}; give another bucket a name of its own, and drain this one")
-        if refused:
+            except BackendInUse:
+                held_up.append(name)
+        if held_up:
             for name in moved:  # They go on being served where they were, unless somebody else writes there already.
                 with suppress(BackendInUse):
                     await self._metadata.move_backend(name, located[name])
-            raise ConfigError(refused)
+            # Without figures: it is tried again and again, and told once.
+            raise ConfigNotYet(
+                [
+                    f"the bytes of backend {name} lie in the bucket {located[name]}, not in {buckets[name]}: "
+                    "give another bucket a name of its own, and drain this one"
+                    for name in held_up
+                ]
+            )
 
     async def run_workers(self) -> None:
         while not self._begun:

@@ -12,7 +12,7 @@ import pytest
 from tests.support.config_files import ORCHESTRATOR, backend, bucket, secret, write, write_sample
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
-from s3o_proxy.config.errors import ConfigError
+from s3o_proxy.config.errors import ConfigError, ConfigNotYet
 from s3o_proxy.config.loader import Manifests
 from s3o_proxy.config.snapshot import Snapshot
 from s3o_proxy.config.watch import LiveConfig
@@ -141,7 +141,7 @@ async def test_a_snapshot_that_could_not_be_adopted_is_tried_again(
     live: LiveConfig, adopted: Adopted, directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write(directory, "new.yaml", backend("c").replace("8333", "8334"))
-    for refusal in (MetadataUnavailable("the database is away"), RuntimeError("a fault of ours")):
+    for refusal in (MetadataUnavailable("the database is away"), RuntimeError("a fault of ours"), ConfigNotYet(["it is still in use"])):
         adopted.refusal = refusal
         await live.look(adopted)
         assert live.current.generation == 1
@@ -150,6 +150,7 @@ async def test_a_snapshot_that_could_not_be_adopted_is_tried_again(
     assert refusals(caplog) == [
         "configuration change refused: the database is away",
         "configuration change failed by a fault of this program",
+        "configuration change refused: it is still in use",
     ]
 
 

@@ -13,3 +13,7 @@ class ConfigError(DomainError):
     def __init__(self, reasons: Sequence[str]) -> None:
         super().__init__("; ".join(reasons))
         self.reasons = tuple(reasons)
+
+
+class ConfigNotYet(ConfigError):
+    """It would be taken, but for something that may pass while the files stay as they are: whoever reads them tries again."""

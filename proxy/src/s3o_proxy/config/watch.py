@@ -15,7 +15,7 @@ from typing import Protocol
 from watchfiles import awatch
 
 from s3o_crds.compiled import FleetConfig
-from s3o_proxy.config.errors import ConfigError
+from s3o_proxy.config.errors import ConfigError, ConfigNotYet
 from s3o_proxy.config.snapshot import Loaded, Snapshot, what_needs_restart
 from s3o_proxy.domain.errors import DomainError
 
@@ -104,6 +104,9 @@ class LiveConfig:
             return
         try:
             await self._take_next(adopt)
+        except ConfigNotYet as error:
+            self._refuse(error.reasons)
+            return
         except ConfigError as error:
             self._refuse(error.reasons)
         except DomainError as error:
