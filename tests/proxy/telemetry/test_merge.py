@@ -67,6 +67,15 @@ def test_a_worker_that_one_of_them_fails_at_fails_and_succeeded_when_the_last_of
     assert values["s3o_worker_items_total", (("status", "done"), ("worker", "hold_lease"))] == 2
 
 
+def test_a_worker_that_has_moved_from_one_to_another_succeeded_when_it_did_there() -> None:
+    """As after an outage of the database. What the first would tell for ever is the least, and looks like a worker that stands."""
+    one, two = busy(0), busy(900)
+    one.worker_ran("operate", failures=0, done=1, failed=0)
+    one.worker_stands_by("operate")
+    two.worker_ran("operate", failures=0, done=1, failed=0)
+    assert scraped(one, two.dump())["s3o_worker_last_success_timestamp_seconds", (("worker", "operate"),)] == 1000
+
+
 def test_the_generation_is_what_they_agreed_on_and_the_build_is_one() -> None:
     one, two = busy(0), busy(0)
     one.config_accepted(3)

@@ -62,6 +62,9 @@ class Gauge:
     def set(self, value: float, labels: Labels = ()) -> None:
         self._values[labels] = value
 
+    def remove(self, labels: Labels) -> None:
+        self._values.pop(labels, None)
+
     def replace(self, values: Iterable[tuple[Labels, float]]) -> None:
         """These and no others: what is not named any more (a removed backend) is no longer exposed."""
         self._values = dict(values)

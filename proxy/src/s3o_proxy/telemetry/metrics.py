@@ -261,8 +261,9 @@ class Metrics(Collector):
             self._cleanup_processed.add(("retry",), failed)
 
     def worker_stands_by(self, worker: str) -> None:
-        """Another process runs it, and tells how it goes. What it failed at here would stand here for ever."""
+        """Another process runs it, and tells how it goes. What it failed at here, and when it last succeeded, would stand here for ever."""
         self._worker_failures.set(0, (worker,))
+        self._worker_success.remove((worker,))
         if worker == "operate":
             self.set_operations(())
 

@@ -25,12 +25,27 @@ def test_every_metric_of_an_alert_is_one_that_proxies_have() -> None:
     assert rule["metadata"]["labels"]["release"] == "p"
 
 
+def test_an_alert_says_whose_it_is() -> None:
+    """Alertmanager knows alerts by their labels, and a sum leaves none: two fleets would have one, which ends when one ends."""
+    (group,) = one(made(SMALL | ON), "PrometheusRule")["spec"]["groups"]
+    for alert in group["rules"]:
+        assert (alert["labels"]["namespace"], alert["labels"]["orchestrator"]) == ("default", "main"), alert
+
+
 def test_where_no_pod_repairs_anything_somebody_is_told() -> None:
     """A comparison with what nobody exposes is true of nothing."""
     (group,) = one(made(SMALL | ON), "PrometheusRule")["spec"]["groups"]
     (stands,) = [alert["expr"] for alert in group["rules"] if alert["alert"] == "S3OrchestratorWorkerStands"]
     named = 's3o_worker_last_success_timestamp_seconds{namespace="default",pod=~"main-(proxy|worker)-.*",worker="clean_up"}'
     assert stands.endswith(f" or absent({named})")
+
+
+def test_a_drain_of_hours_is_no_worker_that_stands() -> None:
+    """The run of the worker that carries out operations lasts for as long as they do, and succeeds at its end."""
+    (group,) = one(made(SMALL | ON), "PrometheusRule")["spec"]["groups"]
+    (stands,) = [alert["expr"] for alert in group["rules"] if alert["alert"] == "S3OrchestratorWorkerStands"]
+    named = 's3o_worker_last_success_timestamp_seconds{namespace="default",pod=~"main-(proxy|worker)-.*",worker!="operate"}'
+    assert stands.startswith(f"time() - max by (worker) ({named}) > 600 or ")
 
 
 def test_no_alert_waits_for_what_happens_once() -> None:

@@ -29,7 +29,9 @@ def build_prometheus_rule(blueprint: Blueprint) -> Object | None:
     if not rule.enabled:
         return None
     pods = f'namespace="{key.namespace}",pod=~"{key.name}-(proxy|worker)-.*"'
-    rules = [_alert(*alert, pods) for alert in _ALERTS]
+    # Most expressions leave no label that says whose they are: Alertmanager would take the alerts of two fleets for one.
+    whose = {"namespace": key.namespace, "orchestrator": key.name}
+    rules = [_alert(*alert, pods, whose) for alert in _ALERTS]
     spec = {"groups": [{"name": f"{key.namespace}-{key.name}", "rules": rules}]}
     return child(key, _API, "PrometheusRule", key.name, blueprint.owner, labels=rule.labels, spec=spec)
 
@@ -41,7 +43,8 @@ _BACKEND_FAILED = (
     'sum by (backend) (rate(s3o_backend_requests_total{PODS,status=~"unavailable|timeout|rejected"}[5m]))'
     " / sum by (backend) (rate(s3o_backend_requests_total{PODS}[5m]))"
 )
-_LAST_SUCCESS = "max by (worker) (s3o_worker_last_success_timestamp_seconds{PODS})"
+# But of the one that carries out drains: it succeeds when they are done, hours later.
+_LAST_SUCCESS = 'max by (worker) (s3o_worker_last_success_timestamp_seconds{PODS,worker!="operate"})'
 # Where no pod repairs at all, there is no last success to be too old.
 _NOBODY = 'absent(s3o_worker_last_success_timestamp_seconds{PODS,worker="clean_up"})'
 
@@ -89,12 +92,12 @@ _ALERTS = (
 """Name, expression, how long it must hold, severity, summary."""
 
 
-def _alert(name: str, expression: str, lasting: str, severity: str, summary: str, pods: str) -> Object:
+def _alert(name: str, expression: str, lasting: str, severity: str, summary: str, pods: str, whose: dict[str, str]) -> Object:
     return {
         "alert": f"S3Orchestrator{name}",
         "expr": expression.replace("{PODS", "{" + pods),
         "for": lasting,
-        "labels": {"severity": severity},
+        "labels": {"severity": severity} | whose,
         "annotations": {"summary": summary},
     }
 
