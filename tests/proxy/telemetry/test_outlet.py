@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import threading
 import time
 
+from s3o_proxy.telemetry.logs import start_logs
 from s3o_proxy.telemetry.outlet import Outlet
 from s3o_proxy.telemetry.stream import StandardError
 
@@ -95,3 +97,33 @@ def test_its_end_waits_for_no_reader_that_never_comes() -> None:
     outlet.close(10)
     assert outlet.lost_lines == 1
     os.close(writing)
+
+
+def test_what_a_finalizer_logs_in_the_midst_of_it_and_what_another_thread_does_wait_for_one_lock_alone() -> None:
+    reader = Reader()
+    outlet = Outlet(reader)
+    logs = start_logs(outlet)
+    logger = logging.getLogger("s3o_proxy.some.part")
+    handled, finalized = threading.Event(), threading.Event()
+
+    class Slow:
+        def __str__(self) -> str:
+            handled.set()  # The other thread is in the midst of a line, and comes to the outlet only when the finalizer logs.
+            finalized.wait(1)
+            return "slow"
+
+    def finalize() -> None:
+        assert handled.wait(10)
+        with outlet._changed:
+            logger.warning("from a finalizer")
+            finalized.set()
+
+    threads = [threading.Thread(target=logger.warning, args=("%s", Slow()), daemon=True), threading.Thread(target=finalize, daemon=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    logs.stop()
+    assert not any(thread.is_alive() for thread in threads)
+    outlet.close()
+    assert [json.loads(line)["message"] for line in reader.taken.splitlines()] == ["from a finalizer", "slow"]

@@ -55,7 +55,7 @@ class Logs:
 
 
 def start_logs(stream: Sink) -> Logs:
-    """Route everything that is logged in this process through one JSON handler."""
+    """Route everything that is logged in this process through one JSON handler. `stream`: written to by any thread."""
     return Logs(stream)
 
 
@@ -63,6 +63,12 @@ class _JsonHandler(logging.Handler):
     def __init__(self, stream: Sink, redaction: Redaction) -> None:
         super().__init__()
         self._stream, self._redaction = stream, redaction
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Without logging's lock around it: a finalizer that logs may run wherever a thread has the stream's own in hand, and would wait for
+        this one, whose holder waits for the stream."""
+        self.emit(record)
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
