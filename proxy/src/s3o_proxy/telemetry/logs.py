@@ -65,8 +65,8 @@ class _JsonHandler(logging.Handler):
         self._stream, self._redaction = stream, redaction
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Without logging's lock around it: a finalizer that logs may run wherever a thread has the stream's own in hand, and would wait for
-        this one, whose holder waits for the stream."""
+        """Without logging's lock around it: a finalizer that logs may run wherever a thread has the stream's own in hand, and would wait
+        for this one, whose holder waits for the stream."""
         self.emit(record)
         return True
 
