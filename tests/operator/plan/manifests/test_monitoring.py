@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from tests.support import resources
 from tests.support.blueprints import made, one
 from tests.support.operator_fields import SMALL
@@ -20,7 +21,7 @@ def test_every_metric_of_an_alert_is_one_that_proxies_have() -> None:
         named = set(re.findall(r"s3o_[a-z0-9_]+", alert["expr"]))
         assert named, alert
         assert not [name for name in named if f"`{name}`" not in documented], alert
-        assert 'namespace="default",pod=~"main-(proxy|worker)-.*"' in alert["expr"]
+        assert 'namespace="default",pod=~"main-(proxy|worker)-[^-]+(-[^-]+)?"' in alert["expr"]
         assert "PODS" not in alert["expr"]
     assert rule["metadata"]["labels"]["release"] == "p"
 
@@ -32,11 +33,26 @@ def test_an_alert_says_whose_it_is() -> None:
         assert (alert["labels"]["namespace"], alert["labels"]["orchestrator"]) == ("default", "main"), alert
 
 
+@pytest.mark.parametrize(
+    ("pod", "ours"),
+    [
+        ("main-proxy-6d4cf56db9-x2x7k", True),
+        ("main-worker-6d4cfx2x7k", True),  # As Kubernetes shortens what is too long.
+        ("main-proxy-proxy-6d4cf56db9-x2x7k", False),
+        ("main-worker-worker-6d4cf56db9-x2x7k", False),
+    ],
+)
+def test_a_fleet_whose_name_begins_as_a_deployment_of_another_has_alerts_of_its_own(pod: str, *, ours: bool) -> None:
+    (group,) = one(made(SMALL | ON), "PrometheusRule")["spec"]["groups"]
+    for alert in group["rules"]:
+        assert {re.fullmatch(pods, pod) is not None for pods in re.findall(r'pod=~"([^"]*)"', alert["expr"])} == {ours}, alert
+
+
 def test_where_no_pod_repairs_anything_somebody_is_told() -> None:
     """A comparison with what nobody exposes is true of nothing."""
     (group,) = one(made(SMALL | ON), "PrometheusRule")["spec"]["groups"]
     (stands,) = [alert["expr"] for alert in group["rules"] if alert["alert"] == "S3OrchestratorWorkerStands"]
-    named = 's3o_worker_last_success_timestamp_seconds{namespace="default",pod=~"main-(proxy|worker)-.*",worker="clean_up"}'
+    named = 's3o_worker_last_success_timestamp_seconds{namespace="default",pod=~"main-(proxy|worker)-[^-]+(-[^-]+)?",worker="clean_up"}'
     assert stands.endswith(f" or absent({named})")
 
 
@@ -44,7 +60,7 @@ def test_a_drain_of_hours_is_no_worker_that_stands() -> None:
     """The run of the worker that carries out operations lasts for as long as they do, and succeeds at its end."""
     (group,) = one(made(SMALL | ON), "PrometheusRule")["spec"]["groups"]
     (stands,) = [alert["expr"] for alert in group["rules"] if alert["alert"] == "S3OrchestratorWorkerStands"]
-    named = 's3o_worker_last_success_timestamp_seconds{namespace="default",pod=~"main-(proxy|worker)-.*",worker!="operate"}'
+    named = 's3o_worker_last_success_timestamp_seconds{namespace="default",pod=~"main-(proxy|worker)-[^-]+(-[^-]+)?",worker!="operate"}'
     assert stands.startswith(f"time() - max by (worker) ({named}) > 600 or ")
 
 

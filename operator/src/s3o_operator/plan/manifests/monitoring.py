@@ -28,7 +28,8 @@ def build_prometheus_rule(blueprint: Blueprint) -> Object | None:
     key, rule = blueprint.key, blueprint.orchestrator.spec.monitoring.prometheus_rule
     if not rule.enabled:
         return None
-    pods = f'namespace="{key.namespace}",pod=~"{key.name}-(proxy|worker)-.*"'
+    # Behind the name of their Deployment pods have two words, one where that is long: a fleet called `main-proxy` is not part of `main`.
+    pods = f'namespace="{key.namespace}",pod=~"{key.name}-(proxy|worker)-[^-]+(-[^-]+)?"'
     # Most expressions leave no label that says whose they are: Alertmanager would take the alerts of two fleets for one.
     whose = {"namespace": key.namespace, "orchestrator": key.name}
     rules = [_alert(*alert, pods, whose) for alert in _ALERTS]
