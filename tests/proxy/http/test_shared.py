@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from s3o_proxy.http.shared import Shared
+from s3o_proxy.http.shared import Pace, Shared
 
 
 class Source:
@@ -17,7 +17,8 @@ class Source:
         self.opened, self.entered = asyncio.Event(), asyncio.Event()
         self.opened.set()
         self.fault: OSError | None = None
-        self.shared = Shared(self, 4, lambda: self.now_s)
+        self.pace = Pace(4, lambda: self.now_s)
+        self.shared = Shared(self, self.pace)
 
     async def __call__(self) -> int:
         self.asked += 1
@@ -55,6 +56,23 @@ async def test_it_rests_for_four_times_as_long_as_it_took_and_a_second_at_most(
     monkeypatch.setattr(asyncio, "sleep", sleep)
     assert [await source.shared() for _ in range(3)] == [1, 2, 3]
     assert rests == [0, rest_s, rest_s]
+
+
+async def test_two_who_ask_in_two_ways_wait_for_each_other_and_for_each_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, rests = Source(0.1), []
+    another = Shared(source, source.pace)
+    source.opened.clear()
+    asking = [asyncio.create_task(each()) for each in (source.shared, another)]
+    await source.entered.wait()
+
+    async def sleep(seconds: float) -> None:
+        rests.append(round(seconds, 6))
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    assert source.asked == 1
+    source.opened.set()
+    assert [await each for each in asking] == [1, 2]
+    assert rests == [0.4]
 
 
 async def test_one_who_goes_away_takes_nothing_from_the_others() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
 _LONGEST_REST_S = 1.0
@@ -12,16 +13,35 @@ _LONGEST_REST_S = 1.0
 Answer = TypeVar("Answer")
 
 
-class Shared(Generic[Answer]):
-    """One is found at a time, for all who ask until it is found.
+class Pace:
+    """One is found at a time, of all that share it, and then nobody begins anew for `rest` times as long as it took, a second at most.
 
-    `rest`: for how many times as long as it took nobody begins anew, a second at most; who asks meanwhile waits. With 4, whoever asks
-    without end has a fifth of our time.
+    With 4, whoever asks without end has a fifth of our time, in however many ways he may ask.
     """
 
-    def __init__(self, find: Callable[[], Awaitable[Answer]], rest: int = 0, clock_s: Callable[[], float] = time.monotonic) -> None:
-        self._find, self._rest, self._clock_s = find, rest, clock_s
+    def __init__(self, rest: int = 0, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._rest, self._clock_s = rest, clock_s
         self._rests_until_s = 0.0
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        async with self._turn:
+            # First the rest: what was found before it would be old when it is told.
+            await asyncio.sleep(max(0.0, self._rests_until_s - self._clock_s()))
+            began_s = self._clock_s()
+            try:
+                yield
+            finally:
+                ended_s = self._clock_s()
+                self._rests_until_s = ended_s + min(_LONGEST_REST_S, self._rest * (ended_s - began_s))
+
+
+class Shared(Generic[Answer]):
+    """One is found at a time, for all who ask until it is found; who asks while its `pace` rests waits."""
+
+    def __init__(self, find: Callable[[], Awaitable[Answer]], pace: Pace | None = None) -> None:
+        self._find, self._pace = find, pace or Pace()
         self._finding: asyncio.Task[Answer] | None = None
 
     async def __call__(self) -> Answer:
@@ -33,14 +53,10 @@ class Shared(Generic[Answer]):
         return await asyncio.shield(self._finding)
 
     async def _run(self) -> Answer:
-        # First the rest: what was found before it would be old when it is told.
-        await asyncio.sleep(max(0.0, self._rests_until_s - self._clock_s()))
-        began_s = self._clock_s()
         try:
-            return await self._find()
+            async with self._pace.turn():
+                return await self._find()
         finally:
-            ended_s = self._clock_s()
-            self._rests_until_s = ended_s + min(_LONGEST_REST_S, self._rest * (ended_s - began_s))
             self._finding = None
 
 

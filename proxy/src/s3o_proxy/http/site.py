@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from s3o_proxy.http.exchange import Exchange
 from s3o_proxy.http.head import Head
-from s3o_proxy.http.shared import Shared
+from s3o_proxy.http.shared import Pace, Shared
 from s3o_proxy.http.status import status_line
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,8 @@ def _is_bearer(name: bytes, value: bytes) -> bool:
 
 def make_site(why_not_ready: Reason, render_metrics: Render, admin: Sequence[Route] = ()) -> Starlette:
     reason = Shared(why_not_ready)
-    scrapes = {accept: Shared(partial(render_metrics, accept), rest=4) for accept in ("", OPENMETRICS)}
+    pace = Pace(rest=4)
+    scrapes = {accept: Shared(partial(render_metrics, accept), pace) for accept in ("", OPENMETRICS)}
 
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
