@@ -102,9 +102,24 @@ def follow(commands: str, folder: Path) -> None:
     subprocess.run(["sh", "-ec", commands], cwd=folder, check=True)
 
 
+def bring_back() -> str:
+    (commands,) = re.findall(r"```sh\n([^`]*cp copy\.db[^`]*)```", (REPOSITORY / "docs/howto/back-up-the-database.md").read_text())
+    return str(commands)
+
+
+def test_bringing_back_another_backup_takes_away_nothing_that_was_put_away_before(tmp_path: Path) -> None:
+    """It may be all that knows of the newest objects. A shell at which somebody types goes on after a command that failed."""
+    for name in ("s3o.db", "s3o.db-wal", "copy.db"):
+        (tmp_path / name).write_text(f"first {name}")
+    for _ in range(2):
+        subprocess.run(["sh", "-c", bring_back()], cwd=tmp_path, check=True)
+    put_away = sorted(sorted((file.name, file.read_text()) for file in folder.iterdir()) for folder in tmp_path.glob("before*"))
+    assert put_away == [[("s3o.db", "first copy.db")], [("s3o.db", "first s3o.db"), ("s3o.db-wal", "first s3o.db-wal")]]
+    assert (tmp_path / "s3o.db").read_text() == "first copy.db"
+
+
 async def test_a_file_is_brought_back_as_it_is_written_in_place_of_one_whose_proxy_was_killed(tmp_path: Path) -> None:
     """What a killed proxy left in its write-ahead log would be written into the backup, and destroy it."""
-    (commands,) = re.findall(r"```sh\n([^`]*cp copy\.db[^`]*)```", (REPOSITORY / "docs/howto/back-up-the-database.md").read_text())
     killed = tmp_path / "killed"
     killed.mkdir()
     ledger = await open_ledger(DatabaseConfig(path=str(tmp_path / "s3o.db")), {})
@@ -119,7 +134,7 @@ async def test_a_file_is_brought_back_as_it_is_written_in_place_of_one_whose_pro
     for file in ("s3o.db", "s3o.db-wal"):
         shutil.copy(tmp_path / file, killed)
     await ledger.close()
-    follow(commands, killed)
+    follow(bring_back(), killed)
     with sqlite3.connect(killed / "s3o.db") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("SELECT count(*) FROM objects").fetchall() == [(50,)]
