@@ -44,8 +44,8 @@ def members(proxy: Proxy) -> dict[int, psutil.Process]:
     """The processes that serve, by their number."""
     found = {}
     for child in psutil.Process(proxy.pid).children():
-        place = child.cmdline()[-1]
-        found[int(place.split("/")[0])] = child
+        command = child.cmdline()
+        found[int(command[command.index("--member") + 1].split("/")[0])] = child
     return found
 
 

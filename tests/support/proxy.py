@@ -49,7 +49,8 @@ class Proxy:
     def start(self) -> None:
         """Returns when it says that it is ready."""
         name, *options = self._program
-        command = [str(programs.find("s3o")), name, str(self._config), *options, "--listen", f"127.0.0.1:{self.port}"]
+        # Behind a `--`, as who takes the directory from a variable writes it: also the processes of several are started so.
+        command = [str(programs.find("s3o")), name, *options, "--listen", f"127.0.0.1:{self.port}", "--", str(self._config)]
         environment = os.environ | {"S3O_ADMIN_TOKEN": ADMIN_TOKEN}
         with self.log.open("ab") as log:
             # Its own session: Ctrl-C at the tests is theirs to handle, by ending each proxy by its pid.

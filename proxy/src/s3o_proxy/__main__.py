@@ -77,8 +77,9 @@ def _start(source: Source, options: argparse.Namespace, role: Role) -> int:
 
         if reasons := why_one_process(source.load().snapshot, role):
             raise ConfigError(reasons)
-        # -P: what lies in the working directory is data, and no module. The options come again, and then the place.
-        return run_parent([sys.executable, "-P", "-m", "s3o_proxy", *options.arguments], options.processes, listen(options.listen))
+        # -P: what lies in the working directory is data, and no module. The place stands first: behind a `--` it would be no option.
+        program = [sys.executable, "-P", "-m", "s3o_proxy"]
+        return run_parent(lambda place: [*program, "--member", str(place), *options.arguments], options.processes, listen(options.listen))
     from s3o_proxy import app
 
     return app.run(source, options.listen, role_of(options.member, role), options.member)
@@ -122,6 +123,7 @@ def _version(_options: argparse.Namespace) -> int:
 def make_parser() -> argparse.ArgumentParser:
     """Every command and option; docs/reference/settings.md describes them."""
     parser = argparse.ArgumentParser(prog="s3o", description="One S3 endpoint in front of many S3 backends.", epilog=_EXIT_CODES)
+    parser.add_argument("--member", type=read_place, help=argparse.SUPPRESS)  # How one of several is started, by their parent alone.
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="serve the buckets of DIR; changes of its files take effect while it runs", epilog=_EXIT_CODES)
@@ -140,7 +142,6 @@ def make_parser() -> argparse.ArgumentParser:
         server.add_argument("--listen", metavar="ADDR:PORT", type=_listen, default=DEFAULT_LISTEN, help=listens)
         together = f"how many processes serve the port, at most {_MOST_PROCESSES}; PostgreSQL only (default 1)"
         server.add_argument("--processes", metavar="N", type=_processes, default=1, help=together)
-        server.add_argument("--member", type=read_place, help=argparse.SUPPRESS)  # How such a process is started, by its parent alone.
 
     validate = commands.add_parser("validate", help="say whether DIR can be served, or every reason why not", epilog=_EXIT_CODES)
     validate.add_argument("directory", metavar="DIR", type=Path)

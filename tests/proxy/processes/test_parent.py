@@ -29,7 +29,7 @@ from s3o_proxy.processes.place import read_place
 folder = Path(sys.argv[1])
 
 async def main():
-    place = read_place(sys.argv[sys.argv.index("--member") + 1])
+    place = read_place(sys.argv[2])
 
     async def name():
         return place.number
@@ -56,7 +56,7 @@ asyncio.run(main())
 async def running(folder: Path, processes: int) -> AsyncIterator[Parent]:
     with tempfile.TemporaryFile() as shared, listen("127.0.0.1:0") as listener:
         shared.truncate(slots_bytes(processes))
-        parent = Parent([sys.executable, "-c", MEMBER, str(folder)], processes, listener, shared)
+        parent = Parent(lambda place: [sys.executable, "-c", MEMBER, str(folder), str(place)], processes, listener, shared)
         ended = asyncio.create_task(parent.run())
         yield parent
         parent.stop()
@@ -104,4 +104,4 @@ async def test_what_the_dead_counted_is_told_with_it(tmp_path: Path) -> None:
 def test_it_gives_up_on_one_that_dies_at_once_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_FIRST_PAUSE_S", 0.01)
     with pytest.raises(GaveUp, match="process 0 ended with 3, 5 times in a row within 10 s of its start; the log says why"):
-        run_parent([sys.executable, "-S", "-c", "raise SystemExit(3)"], 1, listen("127.0.0.1:0"))
+        run_parent(lambda _place: [sys.executable, "-S", "-c", "raise SystemExit(3)"], 1, listen("127.0.0.1:0"))

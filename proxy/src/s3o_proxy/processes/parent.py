@@ -7,7 +7,7 @@ import logging
 import signal
 import socket
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import IO, Any
 
 from s3o_proxy.processes.line import Line, Silent
@@ -36,10 +36,10 @@ class GaveUp(OSError):
         )
 
 
-def run_parent(command: Sequence[str], processes: int, listener: socket.socket) -> int:
+def run_parent(command: Callable[[Place], Sequence[str]], processes: int, listener: socket.socket) -> int:
     """Keep `processes` members alive until SIGTERM or SIGINT; a second signal waits for nobody. Returns the exit code. Raises GaveUp.
 
-    `command`: what starts a member, but for its place.
+    `command`: what starts a member at a place.
     """
     with tempfile.TemporaryFile() as shared, listener:
         shared.truncate(slots_bytes(processes))
@@ -63,7 +63,7 @@ class _Child:
 
 
 class Parent:
-    def __init__(self, command: Sequence[str], processes: int, listener: socket.socket, shared: IO[bytes]) -> None:
+    def __init__(self, command: Callable[[Place], Sequence[str]], processes: int, listener: socket.socket, shared: IO[bytes]) -> None:
         self._command, self._processes, self._listener, self._shared = command, processes, listener, shared
         self._tally = Tally(shared.fileno(), 0)
         self._children: dict[int, _Child] = {}
@@ -126,7 +126,7 @@ class Parent:
             place = Place(number, self._processes, self._listener.fileno(), theirs.fileno(), self._shared.fileno())
             # In a process group of its own: Ctrl-C in a terminal is for us, who pass it on, and would otherwise count twice.
             process = await asyncio.create_subprocess_exec(
-                *self._command, "--member", str(place), pass_fds=place.descriptors, stdin=asyncio.subprocess.DEVNULL, process_group=0
+                *self._command(place), pass_fds=place.descriptors, stdin=asyncio.subprocess.DEVNULL, process_group=0
             )
         child = self._children[number] = _Child(number, process)
         if self._stopping.is_set():
