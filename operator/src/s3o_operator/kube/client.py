@@ -122,18 +122,31 @@ class Kube:
         content: str = "application/json",
         timeout_s: float = _TIMEOUT_S,
     ) -> Object:
+        """Who is told that the API server has too much to do asks again when it was told to, as long as there is time."""
         headers = {"Accept": "application/json", "Content-Type": content}
         asked = [(name, value) for name, value in (query or {}).items() if value]
+        clock = asyncio.get_running_loop().time
+        until = clock() + timeout_s
         try:
-            async with asyncio.timeout(timeout_s):
-                prepared = await self._api.param_serialize(
-                    method, path, query_params=asked, header_params=headers, auth_settings=["BearerToken"]
-                )
-                answer = await self._api.call_api(*prepared[:3], None if body is None else dict(body), _request_timeout=timeout_s)
-                raw: bytes = await answer.read()  # type: ignore[no-untyped-call]  # as above
+            async with asyncio.timeout_at(until):
+                while True:
+                    prepared = await self._api.param_serialize(
+                        method, path, query_params=asked, header_params=headers, auth_settings=["BearerToken"]
+                    )
+                    answer = await self._api.call_api(*prepared[:3], None if body is None else dict(body), _request_timeout=timeout_s)
+                    raw: bytes = await answer.read()  # type: ignore[no-untyped-call]  # as above
+                    if answer.status != 429 or clock() + (pause_s := _retry_after_s(answer.headers)) >= until:
+                        break
+                    await asyncio.sleep(pause_s)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise Unreachable(f"{method} {path}: {type(error).__name__} {error}".strip()) from error
         return _result(answer.status, raw, f"{method} {path}")
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float:
+    """Of a 429, which was not carried out. https://kubernetes.io/docs/concepts/cluster-administration/flow-control/"""
+    told = headers.get("Retry-After", "")
+    return float(told) if told.isdecimal() else 1.0
 
 
 def _result(status: int, raw: bytes, what: str) -> Object:
