@@ -125,6 +125,14 @@ async def run(job: Job) -> Window:
     play = _play_of(job)
     loop = asyncio.get_running_loop()
     connections = [(await loop.create_connection(lambda: Connection(play), "127.0.0.1", job.port))[1] for _ in range(job.connections)]
+    try:
+        return await _window(job, play, connections)
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+async def _window(job: Job, play: Play, connections: list[Connection]) -> Window:
     gc.freeze()  # nothing of the ten thousands of prepared requests is ever garbage, and looking for it would stop the clients
     if job.warm_up_seconds:
         await _run(play, connections, job.warm_up_seconds)

@@ -162,7 +162,8 @@ class _Connection(asyncio.Protocol):
 
     def close(self) -> None:
         self._open = False
-        self._transport.abort()
+        if not self._transport.is_closing():
+            self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's transports are of no class of asyncio

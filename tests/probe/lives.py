@@ -183,7 +183,8 @@ class _Steps(Coroutine[Any, Any, T]):
 
     def exhaust(self) -> None:
         if not inspect.iscoroutine(self.inner):
-            return  # The end of an asynchronous generator, which the loop makes a task of: it waits for nothing.
+            self.inner.close()  # The end of an asynchronous generator, which the loop makes a task of: it waits for nothing.
+            return
         if inspect.getcoroutinestate(self.inner) == inspect.CORO_CREATED:
             self.inner.close()
         for _ in range(_MOST_THROWS):
