@@ -52,6 +52,10 @@ def one_proxy_and_new_keys(namespace: Namespace) -> None:
     namespace.patch("Secret", "backend-keys", {"stringData": {"AWS_SECRET_ACCESS_KEY": "rotated"}})
 
 
+def one_proxy_more(namespace: Namespace) -> None:
+    namespace.patch("S3Orchestrator", "main", {"spec": {"proxy": {"replicas": 4}}})
+
+
 def everything_lost_but_what_outlives(namespace: Namespace) -> None:
     """As after a restore of the custom resources alone."""
     for kind in ("Deployment", "Secret", "ConfigMap", "Service"):
@@ -236,6 +240,17 @@ async def test_what_pods_serve_at_once_is_reported_once(scene: Scene) -> None:
         await operator.settle()
     assert condition(namespace.get("VirtualBucket", "late"), "Ready")[0] == "True"
     assert len([path for _, path, _ in operator.mortal.writes if path.endswith("/late/status")]) == 1
+    namespace.pods.close()
+
+
+async def test_a_rollout_is_never_reported_as_done_before_it_has_begun(scene: Scene) -> None:
+    """What waits for Ready of the new generation, as `kubectl wait` and Argo CD do, would go on with the old proxies."""
+    namespace = await replace(scene, change=Change((from_nothing, proxies_run), one_proxy_more)).set()
+    async with scene.operator(namespace) as operator:
+        await operator.round()
+    told = [body["status"] for _, path, body in operator.mortal.writes if path.endswith("/s3orchestrators/main/status")]
+    ready = [one["status"] for status in told for one in status["conditions"] if one["type"] == "Ready"]
+    assert (ready, [status["proxy"]["summary"] for status in told]) == (["False"], ["3/4"])
     namespace.pods.close()
 
 

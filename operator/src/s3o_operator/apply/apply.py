@@ -196,18 +196,25 @@ async def _ensure(manifest: Object, kube: Kube, cache: Cache) -> bool:
     """A watch shows only what bears our label. So what the cache does not know is made only where nothing is: a foreign object is never
     taken. Whether to plan anew."""
     ref = ref_of(manifest)
-    if cache.get(ref) is None:
+    known = cache.get(ref)
+    if known is None:
         with suppress(Conflict):
             # Where a foreign object was found, that would be a write that is refused again and again.
             if ref not in cache.once_foreign:
-                cache.put(await kube.apply_new(manifest))
-                return False
+                return _has_begun(known, await kube.apply_new(manifest), cache)
         if (found := await _find(ref, kube)) is not None and not is_ours(found, manifest):
             cache.once_foreign.add(ref)
             cache.put(found)
             return True
-    cache.put(await kube.apply(manifest))
-    return False
+    return _has_begun(known, await kube.apply(manifest), cache)
+
+
+def _has_begun(known: Object | None, applied: Object, cache: Cache) -> bool:
+    """Whether a controller has work of it now. The plan was made while it had none, and would report it as done. What we write is no news
+    when a watch brings it: nobody else would look."""
+    cache.put(applied)
+    generation = applied["metadata"].get("generation")
+    return generation is not None and (known is None or known["metadata"].get("generation") != generation)
 
 
 async def _find(ref: Ref, kube: Kube) -> dict[str, object] | None:
