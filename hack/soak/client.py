@@ -157,7 +157,8 @@ class _Connection(asyncio.Protocol):
         self._answered = asyncio.get_running_loop().create_future()
         self._has_no_body = has_no_body
         self._begin()
-        self._transport.writelines([head, body])
+        # An empty piece would stay in the buffer of asyncio's own transports for ever, from Python 3.12 on.
+        self._transport.writelines([head, body] if body else [head])
         return await self._answered
 
     def close(self) -> None:

