@@ -16,7 +16,10 @@ import sys
 import traceback
 from pathlib import Path
 
-import atheris
+try:
+    import atheris
+except ModuleNotFoundError:
+    sys.exit("python -m hack.fuzz: there is no atheris for this Python; it has wheels for Linux on x86_64 and Python before 3.14")
 from hack.fuzz.names import NAMES
 
 COUNTED = ["s3o_proxy.auth", "s3o_proxy.backends.wire", "s3o_proxy.domain", "s3o_proxy.http", "s3o_proxy.s3", "httptools"]

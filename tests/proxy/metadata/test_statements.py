@@ -38,6 +38,8 @@ MAY_SCAN = {
     "forget_counts",
     "bucket_usage",  # as many rows as buckets
 }
+# Beside a look at anything else: PostgreSQL 18 reads a page of them sooner than an index of one.
+MAY_BE_SCANNED = {"leases"}  # as many rows as processes
 
 
 def asked() -> dict[str, str]:
@@ -105,7 +107,7 @@ async def test_a_statement_goes_by_an_index_on_postgres(migrated_database: Datab
         arguments = [_plausible(parameter, kind) for parameter, kind in zip(statement.parameters, prepared.get_parameters(), strict=True)]
         plan = str(await prepared.explain(*arguments))
         scans = set(re.findall(r"'Node Type': 'Seq Scan'.*?'Relation Name': '(\w+)'", plan))
-        assert name in MAY_SCAN or not scans, (name, scans)
+        assert name in MAY_SCAN or scans <= MAY_BE_SCANNED, (name, scans)
     await connection.execute("DELETE FROM copies; DELETE FROM objects")
     await connection.close()
 
