@@ -146,7 +146,7 @@ class Kube:
 def _retry_after_s(headers: Mapping[str, str]) -> float:
     """Of a 429, which was not carried out. https://kubernetes.io/docs/concepts/cluster-administration/flow-control/"""
     told = headers.get("Retry-After", "")
-    return float(told) if told.isdecimal() else 1.0
+    return max(1.0, float(told)) if told.isdecimal() else 1.0
 
 
 def _result(status: int, raw: bytes, what: str) -> Object:
