@@ -165,6 +165,11 @@ class FaultProxy:
             await self._stopped.wait()
             self._abort_all()
             await runner.cleanup()
+        # Answers that nobody waits for any more: left to the garbage collector they would be complained of in somebody else's test.
+        if left := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left)
 
     def _abort_all(self) -> None:
         for transport in [*self._open]:
